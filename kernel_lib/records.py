@@ -1,0 +1,108 @@
+"""Own the event types and the names of topics; jobs import this module too.
+
+Field names are those of the wire format. `eventId` is the producer's run and a dense sequence number,
+`run-seq`; `timestamp` is event time, ISO-8601 in UTC with milliseconds; `sentAt` is the epoch in
+milliseconds at which the event was handed to the producer.
+
+    >>> UserEvent.__struct_fields__[0]
+    'eventId'
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A point on earth, in degrees (WGS 84)."""
+
+    lat: float
+    lon: float
+
+
+class UserEvent(msgspec.Struct, frozen=True):
+    """What a user did on a page; `duration` in seconds."""
+
+    eventId: str
+    timestamp: str
+    userId: str
+    eventType: str
+    sessionId: str
+    page: str
+    duration: float
+    userAgent: str
+    location: Location
+    sentAt: int = 0
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """A card payment; `amount` in units of `currency`, `riskScore` from 0 to 1."""
+
+    eventId: str
+    timestamp: str
+    transactionId: str
+    userId: str
+    amount: float
+    currency: str
+    merchantId: str
+    status: str
+    riskScore: float
+    sentAt: int = 0
+
+
+class SensorReading(msgspec.Struct, frozen=True):
+    """A value that a device measured, in `unit`; `batteryLevel` in percent."""
+
+    eventId: str
+    timestamp: str
+    sensorId: str
+    deviceType: str
+    value: float
+    unit: str
+    location: Location
+    batteryLevel: float
+    sentAt: int = 0
+
+
+class SystemMetric(msgspec.Struct, frozen=True):
+    """A figure that psutil measured on this host."""
+
+    eventId: str
+    timestamp: str
+    host: str
+    metric: str
+    value: float
+    unit: str
+    sentAt: int = 0
+
+
+class TopicSpec(NamedTuple):
+    """A topic of the course: its name before the namespace, and whether it is compacted."""
+
+    name: str
+    compacted: bool = False
+
+
+EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
+    "user-events": UserEvent,
+    "transactions": Transaction,
+    "iot-sensors": SensorReading,
+    "system-metrics": SystemMetric,
+}
+
+TOPICS = (
+    *(TopicSpec(name) for name in EVENT_TYPES),
+    TopicSpec("processed-events"),
+    TopicSpec("alerts"),
+    TopicSpec("metrics"),
+    TopicSpec("users", compacted=True),
+    TopicSpec("merchants", compacted=True),
+    TopicSpec("control", compacted=True),
+)
+
+PARTITIONS = 6
+REPLICATION_FACTOR = 3
+MIN_INSYNC_REPLICAS = 2
+RETENTION_DAYS = 7
