@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
     flink_jobmanager_url: str
+    flink_home: Path | None = None
     flink_parallelism: int = Field(default=1, ge=1)
     flink_checkpoint_interval: int = Field(default=1000, ge=10, description="milliseconds")
     flink_savepoint_uri: str = Field(default="", description="where savepoints go; empty: the cluster's default")

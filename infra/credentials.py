@@ -1,0 +1,50 @@
+"""Generate the passwords of a course once, and keep them where only their owner can read them.
+
+    >>> credentials(Path(".course")).kafka_course_password
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = "passwords.env"
+
+
+def _password() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Every secret of a course. Only `course` users reach the notebooks; the others administer."""
+
+    kafka_admin_password: str = field(default_factory=_password, repr=False)
+    kafka_broker_password: str = field(default_factory=_password, repr=False)
+    kafka_controller_password: str = field(default_factory=_password, repr=False)
+    kafka_course_password: str = field(default_factory=_password, repr=False)
+    elasticsearch_admin_password: str = field(default_factory=_password, repr=False)
+    elasticsearch_course_password: str = field(default_factory=_password, repr=False)
+    supervisor_password: str = field(default_factory=_password, repr=False)
+    jupyter_token: str = field(default_factory=_password, repr=False)
+
+
+def credentials(home: Path) -> Credentials:
+    """Read the passwords of the course in `home`, or generate them at its first start."""
+    path = home / FILE
+    if not path.exists():
+        write_env(path, dataclasses.asdict(Credentials()), mode=0o600)
+    lines = (line.split("=", 1) for line in path.read_text().splitlines())
+    return Credentials(**{name.lower(): value for name, value in lines})
+
+
+def write_env(path: Path, values: dict[str, str], mode: int = 0o644) -> None:
+    """Write NAME=value lines so that no reader ever sees half a file or the wrong permissions."""
+    partial = path.with_suffix(".partial")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        file.writelines(f"{name.upper()}={value}\n" for name, value in values.items())
+    partial.chmod(mode)
+    partial.replace(path)

@@ -1,0 +1,90 @@
+"""Render the configuration templates of every service into `conf` of the course's home.
+
+    >>> render(layout, credentials, kafka_lib, elasticsearch)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import jinja2
+
+from infra import layout as places
+from infra.credentials import Credentials, write_env
+from infra.elasticsearch_home import ElasticsearchHome
+from infra.layout import Layout
+
+MARKER = "COURSE_SERVICE_OF"
+"""The variable that every process of a course carries, so that one whose supervisor died is found again."""
+
+
+def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch: ElasticsearchHome) -> None:
+    """Write the configuration of all services, readable for their owner only."""
+    values = {
+        "layout": layout,
+        "secrets": secrets,
+        "kafka_lib": kafka_lib,
+        "elasticsearch": elasticsearch,
+        "checkout": places.CHECKOUT,
+        "host": places.HOST,
+        "marker": MARKER,
+        "root": os.geteuid() == 0,
+        "layout_brokers": places.BROKERS,
+        "taskmanagers": places.TASKMANAGERS,
+        "started_taskmanagers": places.STARTED_TASKMANAGERS,
+        "task_slots": places.TASK_SLOTS,
+    }
+    for node in places.BROKERS:
+        _write("kafka/server.properties", layout.conf / f"kafka/server-{node}.properties", node=node, **values)
+    for name in ("kafka/log4j2.properties", "zookeeper/zoo.cfg", "flink/config.yaml", "flink/log4j-console.properties"):
+        _write(name, layout.conf / name, **values)
+    _write("supervisord.conf", layout.conf / "supervisord.conf", **values)
+    config = elasticsearch.home / "config"
+    _write("elasticsearch/elasticsearch.yml", config / "elasticsearch.yml", **values)
+    _write("elasticsearch/log4j2.properties", config / "log4j2.properties", **values)
+    _write("elasticsearch/course.options", config / "jvm.options.d" / "course.options", **values)
+
+
+def write_settings(layout: Layout, secrets: Credentials) -> None:
+    """Write what `kernel_lib.settings` reads: addresses to course.env, the course users' passwords to secrets.env."""
+    services = {
+        name: {"address": layout.address(name), "supervisor": layout.supervisor_url()} for name in places.SERVICES
+    }
+    write_env(
+        layout.home / "course.env",
+        {
+            "kafka_bootstrap_servers": layout.brokers(),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_username": "course",
+            "flink_home": str(layout.flink_home),
+            "flink_jobmanager_url": f"http://{layout.address('flink-jobmanager')}",
+            "elasticsearch_url": f"http://{layout.address('elasticsearch')}",
+            "elasticsearch_user": "course",
+            "supervisor_user": "course",
+            "course_services": json.dumps(services, separators=(",", ":")),
+            "course_port_offset": str(layout.port_offset),
+        },
+    )
+    write_env(
+        layout.home / "secrets.env",
+        {
+            "sasl_password": secrets.kafka_course_password,
+            "elasticsearch_password": secrets.elasticsearch_course_password,
+            "supervisor_password": secrets.supervisor_password,
+        },
+        mode=0o600,
+    )
+
+
+def _write(template: str, target: Path, **values: object) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template(template).render(**values)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
