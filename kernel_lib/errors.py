@@ -6,6 +6,7 @@
     │   └── AuthenticationFailed    it answers, but refuses the user or the password
     ├── PermissionRefused           the user is known, but may not do this
     ├── NotFound                    no such topic, job, service, index or function
+    ├── MalformedRecord             a record of a topic cannot be decoded
     ├── JobFailed                   a Flink job ended with an error, or could not be submitted
     │   └── NoFreeSlots             the cluster has no slots left for it
     ├── ProducerFailed              a producer process ended by itself
@@ -71,6 +72,10 @@ class PermissionRefused(CourseError):
 
 class NotFound(CourseError):
     """No topic, job, service, index or function has this name."""
+
+
+class MalformedRecord(CourseError):
+    """A record of a topic cannot be decoded."""
 
 
 class JobFailed(CourseError):

@@ -79,10 +79,15 @@ class SystemMetric(msgspec.Struct, frozen=True):
 
 
 class TopicSpec(NamedTuple):
-    """A topic of the course: its name before the namespace, and whether it is compacted."""
+    """A topic of the course: its name before the namespace, whether it is compacted, and whose clock stamps it.
+
+    With `append_time` the broker stamps each record as it is written, so that append time minus `sentAt`
+    is the latency of a result.
+    """
 
     name: str
     compacted: bool = False
+    append_time: bool = False
 
 
 EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
@@ -94,9 +99,9 @@ EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
 
 TOPICS = (
     *(TopicSpec(name) for name in EVENT_TYPES),
-    TopicSpec("processed-events"),
-    TopicSpec("alerts"),
-    TopicSpec("metrics"),
+    TopicSpec("processed-events", append_time=True),
+    TopicSpec("alerts", append_time=True),
+    TopicSpec("metrics", append_time=True),
     TopicSpec("users", compacted=True),
     TopicSpec("merchants", compacted=True),
     TopicSpec("control", compacted=True),

@@ -1,0 +1,325 @@
+"""Create, describe, read, write and delete topics; measure how far a group is behind.
+
+Names are the short ones (`user-events`): the namespace of the settings is put before them.
+
+    >>> topics.create_all()
+    >>> topics.describe("user-events").partitions[0].in_sync
+    (1, 2, 3)
+    >>> [record.json()["eventType"] for record in topics.read("user-events", limit=3)]
+    ['page_view', 'search', 'page_view']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ClusterMetadata,
+    NewTopic,
+    OffsetSpec,
+    TopicMetadata,
+)
+
+from kernel_lib import kafka_client
+from kernel_lib.kafka_client import Record
+from kernel_lib.records import MIN_INSYNC_REPLICAS, PARTITIONS, REPLICATION_FACTOR, RETENTION_DAYS, TOPICS, TopicSpec
+from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
+
+ANSWER_SECONDS = 9.0
+_PATIENCE: Any = {"operation_timeout": ANSWER_SECONDS, "request_timeout": ANSWER_SECONDS}
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition: its leader (-1 for none), broker ids, and offsets from `low` up to, without, `high`."""
+
+    number: int
+    leader: int
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class TopicDescription:
+    """A topic by its short name, and its partitions in order."""
+
+    name: str
+    partitions: tuple[Partition, ...]
+
+    @property
+    def size(self) -> int:
+        """Offsets in use; transaction markers and aborted records count too."""
+        return sum(partition.high - partition.low for partition in self.partitions)
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What became of a request to create a topic; `note` says what differs from the request."""
+
+    name: str
+    created: bool
+    note: str = ""
+
+
+def create_all(*, settings: Settings | None = None) -> list[Creation]:
+    """Create the topics of the course that do not exist; leaves those that do as they are."""
+    return _create(TOPICS, PARTITIONS, {}, settings or load())
+
+
+def create(
+    name: str,
+    *,
+    partitions: int = PARTITIONS,
+    compacted: bool = False,
+    append_time: bool = False,
+    config: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+) -> Creation:
+    """Create one topic with 3 replicas; `config` wins over the course's own. An existing one is left as it is."""
+    spec = TopicSpec(name, compacted, append_time)
+    return _create([spec], partitions, config or {}, settings or load())[0]
+
+
+def _create(
+    specs: Iterable[TopicSpec], partitions: int, config: Mapping[str, str], settings: Settings
+) -> list[Creation]:
+    with _asking(settings) as (admin, metadata):
+        wanted = list(specs)
+        missing = [spec for spec in wanted if settings.named(spec.name) not in metadata.topics]
+        new = [_new_topic(spec, partitions, config, settings) for spec in missing]
+        futures = admin.create_topics(new, **_PATIENCE) if new else {}
+        created = {name for name, future in futures.items() if _was_created(future)}
+        _wait_for_leaders(admin, created)
+        if created != {topic.topic for topic in new}:
+            metadata = admin.list_topics(timeout=ANSWER_SECONDS)
+    return [_creation(spec.name, settings.named(spec.name), created, metadata, partitions) for spec in wanted]
+
+
+def _new_topic(spec: TopicSpec, partitions: int, config: Mapping[str, str], settings: Settings) -> NewTopic:
+    return NewTopic(
+        settings.named(spec.name),
+        num_partitions=partitions,
+        replication_factor=REPLICATION_FACTOR,
+        config={**topic_config(spec), **config},
+    )
+
+
+def topic_config(spec: TopicSpec) -> dict[str, str]:
+    """Return the course's configuration of a topic: bounded on disk, safe against the loss of one broker."""
+    config = {"min.insync.replicas": str(MIN_INSYNC_REPLICAS), "segment.bytes": str(16 * _MIB)}
+    if spec.append_time:
+        config["message.timestamp.type"] = "LogAppendTime"
+    if spec.compacted:
+        return config | {"cleanup.policy": "compact"}
+    retention_ms = RETENTION_DAYS * 24 * 60 * 60 * 1000
+    return config | {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_ms),
+        "retention.bytes": str(128 * _MIB),
+    }
+
+
+def _was_created(future: Any) -> bool:
+    try:
+        future.result()
+    except KafkaException as error:
+        # Somebody else was faster: what `create` promises is true all the same.
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        return False
+    return True
+
+
+def _wait_for_leaders(admin: AdminClient, names: Iterable[str]) -> None:
+    for name in names:
+        wait_until(
+            lambda name=name: _has_leaders(admin.list_topics(name, timeout=ANSWER_SECONDS).topics[name]),  # type: ignore[misc]
+            ANSWER_SECONDS,
+            f"the partitions of {name} to have leaders",
+        )
+
+
+def _has_leaders(topic: TopicMetadata) -> bool:
+    return not topic.error and bool(topic.partitions) and all(p.leader >= 0 for p in topic.partitions.values())
+
+
+def _creation(name: str, full_name: str, created: set[str], metadata: ClusterMetadata, partitions: int) -> Creation:
+    if full_name in created:
+        return Creation(name, created=True)
+    found = len(metadata.topics[full_name].partitions)
+    differs = f"{full_name} exists with {found} partitions, not {partitions}: left as it is"
+    return Creation(name, created=False, note=differs if found != partitions else "")
+
+
+def list_names(*, settings: Settings | None = None) -> list[str]:
+    """Return the short names of the topics of this namespace, in order."""
+    settings = settings or load()
+    with _asking(settings) as (_, metadata):
+        return kafka_client.visible_topics(settings, metadata)
+
+
+def exists(name: str, *, settings: Settings | None = None) -> bool:
+    """Say whether there is such a topic."""
+    return name in list_names(settings=settings)
+
+
+def describe(name: str, *, settings: Settings | None = None) -> TopicDescription:
+    """Return leaders, replicas, in-sync replicas and offsets of each partition; raises NotFound."""
+    settings = settings or load()
+    with _asking(settings, name) as (admin, metadata):
+        partitions = metadata.topics[settings.named(name)].partitions
+        bounds = _offsets(admin, settings.named(name), list(partitions))
+        return TopicDescription(
+            name,
+            tuple(
+                Partition(n, p.leader, tuple(sorted(p.replicas)), tuple(sorted(p.isrs)), *bounds[n])
+                for n, p in sorted(partitions.items())
+            ),
+        )
+
+
+def offsets(name: str, *, committed: bool = True, settings: Settings | None = None) -> dict[int, tuple[int, int]]:
+    """Return {partition: (first offset, offset after the last one)}; `committed` ends before open transactions."""
+    settings = settings or load()
+    with _asking(settings, name) as (admin, metadata):
+        partitions = list(metadata.topics[settings.named(name)].partitions)
+        return _offsets(admin, settings.named(name), partitions, committed=committed)
+
+
+def _offsets(
+    admin: AdminClient, full_name: str, partitions: list[int], *, committed: bool = False
+) -> dict[int, tuple[int, int]]:
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+
+    def ask(spec: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(full_name, number): spec for number in partitions}
+        futures = admin.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_SECONDS)
+        return {place.partition: future.result().offset for place, future in futures.items()}
+
+    low, high = ask(OffsetSpec.earliest()), ask(OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    return {number: (low[number], high[number]) for number in partitions}
+
+
+def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, int]:
+    """Return, for each partition, how many offsets the group's commits are behind the end.
+
+    A partition without a commit counts from its beginning. Transaction markers take offsets too, so a group that
+    has read everything of a transactional topic may still show a lag of a few.
+    """
+    settings = settings or load()
+    with _asking(settings, topic) as (admin, metadata):
+        full_name = settings.named(topic)
+        bounds = _offsets(admin, full_name, list(metadata.topics[full_name].partitions))
+        places = [TopicPartition(full_name, number) for number in bounds]
+        request = ConsumerGroupTopicPartitions(settings.named(group), places)
+        future = next(iter(admin.list_consumer_group_offsets([request], request_timeout=ANSWER_SECONDS).values()))
+        committed = {place.partition: place.offset for place in future.result().topic_partitions}
+    return {number: high - max(low, committed.get(number, -1)) for number, (low, high) in bounds.items()}
+
+
+def delete(name: str, *, settings: Settings | None = None) -> None:
+    """Delete a topic and wait until it is gone; raises NotFound."""
+    settings = settings or load()
+    full_name = settings.named(name)
+    with _asking(settings, name) as (admin, _):
+        admin.delete_topics([full_name], **_PATIENCE)[full_name].result()
+        wait_until(
+            lambda: full_name not in admin.list_topics(timeout=ANSWER_SECONDS).topics,
+            ANSWER_SECONDS,
+            f"topic {full_name} to be gone",
+        )
+
+
+def read(
+    name: str,
+    *,
+    partition: int | None = None,
+    limit: int = 10_000,
+    committed: bool = True,
+    settings: Settings | None = None,
+) -> list[Record]:
+    """Return the records from the beginning up to the end at the time of the call, at most `limit`, by timestamp.
+
+    `committed` leaves out what open and aborted transactions wrote. Raises NotFound.
+    """
+    settings = settings or load()
+    heard = kafka_client.Heard()
+    level = "read_committed" if committed else "read_uncommitted"
+    extra = {"group.id": "none", "enable.auto.commit": False, "enable.partition.eof": True, "isolation.level": level}
+    consumer = Consumer(kafka_client.config(settings, heard, **extra))
+    with kafka_client.translated(settings, heard, topic=name), closing(consumer):
+        kafka_client.reach(consumer, settings, heard, topic=name)
+        bounds = offsets(name, committed=committed, settings=settings)
+        ends = {n: high for n, (low, high) in bounds.items() if high > low and partition in (None, n)}
+        consumer.assign([TopicPartition(settings.named(name), n, bounds[n][0]) for n in ends])
+        records = list(islice(_up_to(consumer, heard, settings, ends), limit))
+    return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
+
+
+def _up_to(consumer: Consumer, heard: kafka_client.Heard, settings: Settings, ends: dict[int, int]) -> Iterator[Record]:
+    open_partitions = set(ends)
+    while open_partitions:
+        message = consumer.poll(1.0)
+        if message is None:
+            heard.check(settings)
+            continue
+        error, number = message.error(), message.partition() or 0
+        if error and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        # Transaction markers take offsets but are never delivered: only the end-of-partition event is certain.
+        if (message.offset() or 0) >= ends[number] - (not error):
+            open_partitions.discard(number)
+        if not error and (message.offset() or 0) < ends[number]:
+            yield Record.from_message(message)
+
+
+def write(name: str, *values: bytes, key: bytes | None = None, settings: Settings | None = None) -> None:
+    """Write values as they are, JSON or not, and return when all in-sync replicas have them.
+
+    Raises NotFound, PermissionRefused, ServiceUnavailable, and CourseError if a broker refused a record.
+    """
+    settings = settings or load()
+    heard = kafka_client.Heard()
+    outcomes: list[KafkaError | None] = []
+    with kafka_client.translated(settings, heard, topic=name):
+        producer = Producer(kafka_client.config(settings, heard, **{"linger.ms": 0, "delivery.timeout.ms": 8_000}))
+        kafka_client.reach(producer, settings, heard, topic=name)
+        for value in values:
+            producer.produce(settings.named(name), value, key, on_delivery=lambda error, _: outcomes.append(error))
+        producer.flush(ANSWER_SECONDS)
+        errors = [error for error in outcomes if error]
+        if errors or len(outcomes) < len(values):
+            raise KafkaException(errors[0] if errors else KafkaError(KafkaError._TIMED_OUT))
+
+
+@contextmanager
+def _asking(settings: Settings, topic: str = "") -> Iterator[tuple[AdminClient, ClusterMetadata]]:
+    admin, heard = _admin(tuple(sorted(settings.kafka_client().items())))
+    with kafka_client.translated(settings, heard, topic=topic):
+        yield admin, kafka_client.reach(admin, settings, heard, topic=topic)
+
+
+@lru_cache(maxsize=8)
+def _admin(connection: tuple[tuple[str, Any], ...]) -> tuple[AdminClient, kafka_client.Heard]:
+    # Kept: logging in takes 50 ms, and pictures ask for lag and leaders several times a second.
+    heard = kafka_client.Heard()
+    return AdminClient(kafka_client.tuned(dict(connection), heard)), heard
