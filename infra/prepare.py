@@ -1,0 +1,102 @@
+"""Make everything that the services need before they start: homes, formatted storage, configuration, passwords.
+
+    >>> prepare(Layout(Path(".course")))
+
+Every step is harmless when it was done before, and leaves a state from which the next call goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+import sysconfig
+import uuid
+from pathlib import Path
+
+from infra import artifacts, elasticsearch_home, layout, render
+from infra.credentials import Credentials, credentials
+from infra.layout import Layout
+from kernel_lib.errors import CourseError
+
+
+def prepare(where: Layout) -> Credentials:
+    """Fetch, unpack, render and format; return the passwords. Raises CourseError naming the step that failed."""
+    for folder in (where.home, where.conf, where.data, where.logs, where.run, where.run / "flink"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secrets = credentials(where.home)
+    files = artifacts.fetch(where.artifacts)
+    kafka_lib = _link_all(files["kafka"], where.home / "kafka" / "lib")
+    _make_flink_home(where.flink_home, files["flink"])
+    elasticsearch = elasticsearch_home.locate(where)
+    elasticsearch_home.prepare(elasticsearch, where, files["elasticsearch"][0])
+    render.render(where, secrets, kafka_lib, elasticsearch)
+    elasticsearch_home.hand_over(elasticsearch)
+    for node in layout.BROKERS:
+        _format_kafka(where, kafka_lib, node, secrets)
+    render.write_settings(where, secrets)
+    return secrets
+
+
+def _link_all(files: list[Path], folder: Path) -> Path:
+    """Make `folder` hold links to `files` and nothing else, so that an updated lock leaves no old jar behind."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file.name).symlink_to(file.resolve())
+    return folder
+
+
+def _make_flink_home(home: Path, connectors: list[Path]) -> None:
+    pyflink = Path(sysconfig.get_path("purelib")) / "pyflink"
+    home.mkdir(exist_ok=True)
+    jars = [*(pyflink / "lib").glob("*.jar"), *(pyflink / "opt").glob("flink-python-*.jar"), *connectors]
+    _link_all(jars, home / "lib")
+    for name in ("bin", "opt", "plugins"):
+        link = home / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(pyflink / name)
+
+
+def _format_kafka(where: Layout, kafka_lib: Path, node: int, secrets: Credentials) -> None:
+    """Format the storage of a broker and create the SCRAM users, once."""
+    if (where.data / f"kafka-{node}" / "meta.properties").exists():
+        return
+    cluster_id = where.data / "kafka-cluster-id"
+    if not cluster_id.exists():
+        cluster_id.write_text(_kafka_uuid())
+    users = {
+        "admin": secrets.kafka_admin_password,
+        "broker": secrets.kafka_broker_password,
+        "course": secrets.kafka_course_password,
+    }
+    arguments = ["format", "--cluster-id", cluster_id.read_text()]
+    arguments += ["--config", f"{where.conf}/kafka/server-{node}.properties"]
+    for name, password in users.items():
+        arguments += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
+    _run_java(where, "kafka.tools.StorageTool", arguments, kafka_lib)
+
+
+def _kafka_uuid() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
+
+
+def _run_java(where: Layout, main_class: str, arguments: list[str], classpath: Path) -> None:
+    # Through an argument file, because every user of the machine can read a command line.
+    options = where.run / f"{main_class}.args"
+    options.touch(mode=0o600)
+    words = ["-XX:TieredStopAtLevel=1", "-cp", f"{classpath}/*", main_class, *arguments]
+    quoted = ['"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words]
+    options.write_text("\n".join(quoted))
+    try:
+        done = subprocess.run(
+            [f"{where.java_home}/bin/java", f"@{options}"], capture_output=True, text=True, check=False
+        )
+    finally:
+        options.unlink()
+    if done.returncode != 0:
+        raise CourseError(
+            f"{main_class} ended with code {done.returncode}.",
+            cause=(done.stderr or done.stdout).strip().splitlines()[-1],
+            remedy="./course down --wipe, then ./course up",
+        )

@@ -1,0 +1,114 @@
+"""Start all services of a course, wait until they are healthy, and stop them.
+
+    >>> with_progress = stack.start(layout)
+    >>> stack.stop(layout)
+
+What one process started, another may stop: everything is found through supervisor or, when supervisor
+itself was killed, through a variable that every process of the course carries.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import xmlrpc.client
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from infra import elasticsearch_home, provision
+from infra.credentials import credentials
+from infra.layout import STARTED_SERVICES, Layout
+from infra.render import MARKER
+from kernel_lib import services
+from kernel_lib.errors import CourseError, ServiceUnavailable
+from kernel_lib.waiting import wait_until
+
+STOP_TIMEOUT_SECONDS = 60
+"""Flink and Kafka save their state while they stop."""
+
+
+def start(where: Layout, report: Callable[[str], None]) -> None:
+    """Start supervisor with all services and wait until each is healthy; `report` is told what is waited for."""
+    if not supervisor_answers(where):
+        end_leftovers(where)
+        _start_supervisor(where)
+    report("kafka")
+    provision.kafka(where, credentials(where.home))
+    for name in STARTED_SERVICES:
+        report(name)
+        services.start(name)
+
+
+def stop(where: Layout) -> None:
+    """Stop all services and supervisor; return when no process of this course is left."""
+    if supervisor_answers(where):
+        _supervisor(where).supervisor.shutdown()
+        wait_until(
+            lambda: not supervisor_answers(where) and not _processes(where),
+            STOP_TIMEOUT_SECONDS,
+            "the services to stop",
+            remedy="./course down again, which kills what is left",
+        )
+    end_leftovers(where)
+
+
+def wipe(where: Layout) -> None:
+    """Delete all files of a stopped course."""
+    room = elasticsearch_home.locate(where).room
+    shutil.rmtree(room, ignore_errors=True)
+    shutil.rmtree(where.home, ignore_errors=True)
+
+
+def supervisor_answers(where: Layout) -> bool:
+    """Tell whether the supervisor of this very course answers (its password says that it is this one)."""
+    if not (where.home / "passwords.env").exists():
+        return False
+    try:
+        return bool(_supervisor(where).supervisor.getState()["statecode"] in (1, 0))
+    except (OSError, xmlrpc.client.ProtocolError, xmlrpc.client.Fault):
+        return False
+
+
+def end_leftovers(where: Layout) -> int:
+    """Kill what an earlier supervisor of this course left running when it was killed; return how many."""
+    left = _processes(where)
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=STOP_TIMEOUT_SECONDS)
+    return len(left)
+
+
+def _processes(where: Layout) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter() if _belongs(p, where.home)]
+
+
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.environ().get(MARKER) == str(home) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
+def _supervisor(where: Layout) -> xmlrpc.client.ServerProxy:
+    password = credentials(where.home).supervisor_password
+    return xmlrpc.client.ServerProxy(f"http://course:{password}@{where.address('supervisor')}/RPC2")
+
+
+def _start_supervisor(where: Layout) -> None:
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(where.conf / "supervisord.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CourseError(
+            "supervisor, which runs the services, did not start.",
+            cause=(done.stderr or done.stdout).strip(),
+            remedy=f"read {where.logs}/supervisord.log, then ./course up",
+        )
+    try:
+        wait_until(lambda: supervisor_answers(where), 20, "supervisor to answer")
+    except CourseError as error:
+        raise ServiceUnavailable(
+            "supervisor", where.address("supervisor"), str(error), f"read {where.logs}/supervisord.log"
+        ) from error

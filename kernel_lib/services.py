@@ -1,0 +1,248 @@
+"""Own the services the course runs: how they are, and starting, stopping, killing and pausing them.
+
+    >>> from kernel_lib import services
+    >>> services.kill("kafka-2")
+    >>> services.status("kafka-2").state
+    'stopped'
+    >>> services.start("kafka-2")
+
+Supervisor runs the processes and is asked through XML-RPC; whether a running process is well, its own
+port is asked. A cluster that the course did not start has no supervisor address, and these calls say so.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import xmlrpc.client
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from kernel_lib.errors import NotFound, ServiceControlFailed, ServiceUnavailable, WaitTimeout
+from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
+
+PROBE_TIMEOUT_SECONDS = 3.0
+START_TIMEOUT_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """How a service is. `state` is healthy, starting, unhealthy, paused, stopped or failed; `reason` says why."""
+
+    name: str
+    state: str
+    address: str
+    reason: str
+    remedy: str
+    pid: int
+    uptime_seconds: int
+
+    @property
+    def healthy(self) -> bool:
+        return self.state == "healthy"
+
+
+def names(*, settings: Settings | None = None) -> list[str]:
+    """Return the names of all services that the course runs, in the order in which they start."""
+    settings = settings or load()
+    if not settings.course_services:
+        raise NotFound(
+            "The course runs no services here.",
+            cause="COURSE_SERVICES is not set: the clusters are somebody else's",
+            remedy="the tools of whoever runs them",
+        )
+    return list(settings.course_services)
+
+
+def statuses(*, settings: Settings | None = None) -> list[ServiceStatus]:
+    """Return how every service is, within a few seconds even when none answers.
+
+    Raises ServiceUnavailable when supervisor, which runs them, does not answer.
+    """
+    settings = settings or load()
+    known = names(settings=settings)
+    with ThreadPoolExecutor(len(known)) as pool:
+        return list(pool.map(lambda name: status(name, settings=settings), known))
+
+
+def status(name: str, *, settings: Settings | None = None) -> ServiceStatus:
+    """Return how one service is. Raises NotFound, or ServiceUnavailable when supervisor does not answer."""
+    settings = settings or load()
+    info = _call(settings, name, "supervisor.getProcessInfo", name)
+    address = settings.course_services[name].address
+    state, reason = _judge(name, info, settings)
+    return ServiceStatus(
+        name=name,
+        state=state,
+        address=address,
+        reason=reason,
+        remedy="" if state == "healthy" else _REMEDIES[state].format(name=name),
+        pid=info["pid"],
+        uptime_seconds=max(0, info["now"] - info["start"]) if info["pid"] else 0,
+    )
+
+
+def start(name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+    """Start a service and wait until it is healthy; harmless when it is."""
+    settings = settings or load()
+    if _call(settings, name, "supervisor.getProcessInfo", name)["statename"] not in ("STARTING", "RUNNING", "BACKOFF"):
+        _call(settings, name, "supervisor.startProcess", name)
+    wait_healthy(name, settings=settings, timeout_seconds=timeout_seconds)
+
+
+def stop(name: str, *, settings: Settings | None = None) -> None:
+    """Ask a service to end, and wait until it has; harmless when it is down."""
+    settings = settings or load()
+    if _call(settings, name, "supervisor.getProcessInfo", name)["pid"]:
+        _call(settings, name, "supervisor.stopProcess", name)
+
+
+def kill(name: str, *, settings: Settings | None = None, timeout_seconds: float = 10.0) -> None:
+    """Crash a service with SIGKILL, its children too; it stays down until `start`."""
+    settings = settings or load()
+    _call(settings, name, "course.crash", name)
+    wait_until(
+        lambda: not _call(settings, name, "supervisor.getProcessInfo", name)["pid"],
+        timeout_seconds,
+        f"{name} to die",
+    )
+
+
+def pause(name: str, *, settings: Settings | None = None) -> None:
+    """Freeze a service (SIGSTOP): its connections stay open, but nothing answers."""
+    _call(settings or load(), name, "course.signal_group", name, "STOP")
+
+
+def resume(name: str, *, settings: Settings | None = None) -> None:
+    """Let a paused service go on (SIGCONT)."""
+    _call(settings or load(), name, "course.signal_group", name, "CONT")
+
+
+def wait_healthy(
+    name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS
+) -> ServiceStatus:
+    """Wait until a service is healthy. Raises ServiceUnavailable with the reason when it is not in time."""
+    settings = settings or load()
+    last: list[ServiceStatus] = []
+
+    def settled() -> bool:
+        last[:] = [status(name, settings=settings)]
+        return last[0].state in ("healthy", "failed")
+
+    try:
+        wait_until(settled, timeout_seconds, f"{name} to become healthy", interval_seconds=0.3)
+    except WaitTimeout as error:
+        raise ServiceUnavailable(name, last[0].address, last[0].reason, last[0].remedy) from error
+    if not last[0].healthy:
+        raise ServiceUnavailable(name, last[0].address, last[0].reason, last[0].remedy)
+    return last[0]
+
+
+_REMEDIES = {
+    "starting": "wait a few seconds; ./course logs {name}",
+    "unhealthy": "./course logs {name}",
+    "paused": 'services.resume("{name}")',
+    "stopped": 'services.start("{name}"), or ./course up',
+    "failed": "./course logs {name}",
+}
+
+
+def _judge(name: str, info: dict[str, Any], settings: Settings) -> tuple[str, str]:
+    """Turn what supervisor knows, and what the process itself answers, into a state and a reason."""
+    state = info["statename"]
+    if state in ("STOPPED", "STOPPING"):
+        return "stopped", "not started" if not info["start"] else "was stopped or killed"
+    if state in ("FATAL", "BACKOFF", "EXITED", "UNKNOWN"):
+        return "failed", info["spawnerr"] or info["description"] or "ended by itself"
+    if _is_paused(info["pid"]):
+        return "paused", "the process is frozen (SIGSTOP)"
+    reason = _probe(name)(settings, name)
+    if not reason:
+        return "healthy", ""
+    young = info["now"] - info["start"] < START_TIMEOUT_SECONDS
+    return ("starting" if young else "unhealthy"), reason
+
+
+def _is_paused(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "T"
+    except OSError:  # a service in another container, or one that has just ended
+        return False
+
+
+def _probe(name: str) -> Callable[[Settings, str], str]:
+    kind = name.rstrip("0123456789").rstrip("-")
+    return {
+        "flink-jobmanager": _probe_jobmanager,
+        "flink-taskmanager": _probe_taskmanager,
+        "elasticsearch": _probe_elasticsearch,
+    }.get(kind, _probe_port)
+
+
+def _probe_port(settings: Settings, name: str) -> str:
+    host, port = settings.course_services[name].address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), PROBE_TIMEOUT_SECONDS).close()
+    except OSError as error:
+        return f"the port does not answer: {error.strerror or error}"
+    return ""
+
+
+def _probe_jobmanager(settings: Settings, name: str) -> str:
+    return _http_reason(f"{settings.flink_jobmanager_url}/overview", lambda body: "")
+
+
+def _probe_taskmanager(settings: Settings, name: str) -> str:
+    def missing(body: Any) -> str:
+        registered = [manager["id"] for manager in body["taskmanagers"]]
+        return "" if name in registered else "not registered with the JobManager yet"
+
+    return _http_reason(f"{settings.flink_jobmanager_url}/taskmanagers", missing)
+
+
+def _probe_elasticsearch(settings: Settings, name: str) -> str:
+    def red(body: Any) -> str:
+        return "the cluster's state is red" if body["status"] == "red" else ""
+
+    login = (settings.elasticsearch_user, settings.elasticsearch_password.get_secret_value())
+    return _http_reason(f"{settings.elasticsearch_url}/_cluster/health", red, login)
+
+
+def _http_reason(url: str, judge: Callable[[Any], str], login: tuple[str, str] | None = None) -> str:
+    """Ask `url`; return why the service is not well, or an empty string."""
+    try:
+        answer = httpx.get(url, timeout=PROBE_TIMEOUT_SECONDS, auth=login)
+        answer.raise_for_status()
+    except httpx.HTTPStatusError as error:
+        return f"{error.request.url.path} answered {error.response.status_code}"
+    except httpx.TransportError as error:
+        return f"{url} does not answer: {error or type(error).__name__}"
+    return judge(answer.json())
+
+
+def _call(settings: Settings, name: str, method: str, *arguments: Any) -> Any:
+    """Call supervisor's XML-RPC for service `name`, and put its errors into our words."""
+    if name not in names(settings=settings):
+        raise NotFound(
+            f"There is no service {name!r}.", cause=f"the services are {', '.join(names(settings=settings))}"
+        )
+    url = settings.course_services[name].supervisor
+    password = settings.supervisor_password.get_secret_value()
+    proxy = xmlrpc.client.ServerProxy(url.replace("://", f"://{settings.supervisor_user}:{password}@") + "/RPC2")
+    try:
+        return getattr(proxy, method)(*arguments)
+    except xmlrpc.client.Fault as error:
+        raise ServiceControlFailed(
+            f"{method.split('.')[1]} of {name} failed.", cause=error.faultString, remedy=f"./course logs {name}"
+        ) from error
+    except xmlrpc.client.ProtocolError as error:
+        # Its own text repeats the address with the password in it.
+        raise ServiceUnavailable("supervisor", url, f"HTTP {error.errcode} {error.errmsg}", "./course up") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise ServiceUnavailable("supervisor", url, str(error), "./course up") from error
