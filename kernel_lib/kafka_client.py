@@ -11,7 +11,7 @@ only times out. `Heard` keeps what it said, and `translated` puts both together:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -126,7 +126,7 @@ def config(settings: Settings, heard: Heard, **extra: Any) -> dict[str, Any]:
     return tuned(settings.kafka_client(), heard) | extra
 
 
-def tuned(connection: Mapping[str, Any], heard: Heard) -> dict[str, Any]:
+def tuned(connection: Mapping[str, Any], heard: Callable[[KafkaError], None]) -> dict[str, Any]:
     """Return the connection part of a configuration with the course's time-outs."""
     return {
         **connection,

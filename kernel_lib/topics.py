@@ -43,6 +43,7 @@ from kernel_lib.waiting import wait_until
 
 ANSWER_SECONDS = 9.0
 _PATIENCE: Any = {"operation_timeout": ANSWER_SECONDS, "request_timeout": ANSWER_SECONDS}
+_ELECTING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_LEADER_EPOCH}
 _MIB = 1024 * 1024
 
 
@@ -210,12 +211,22 @@ def _offsets(
 ) -> dict[int, tuple[int, int]]:
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
 
-    def ask(spec: OffsetSpec) -> dict[int, int]:
+    def ask(spec: OffsetSpec) -> dict[int, int] | None:
         wanted = {TopicPartition(full_name, number): spec for number in partitions}
         futures = admin.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_SECONDS)
-        return {place.partition: future.result().offset for place, future in futures.items()}
+        try:
+            return {place.partition: future.result().offset for place, future in futures.items()}
+        except KafkaException as error:
+            if error.args[0].code() in _ELECTING:
+                return None
+            raise
 
-    low, high = ask(OffsetSpec.earliest()), ask(OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    def answer(spec: OffsetSpec) -> dict[int, int]:
+        # The metadata names a new leader a moment before that broker knows of it.
+        found = wait_until(lambda: ask(spec), ANSWER_SECONDS, f"the leaders of {full_name}")
+        return found or {}
+
+    low, high = answer(OffsetSpec.earliest()), answer(OffsetSpec.latest())  # type: ignore[no-untyped-call]
     return {number: (low[number], high[number]) for number in partitions}
 
 

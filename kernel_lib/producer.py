@@ -1,0 +1,282 @@
+"""Start, steer and stop producers; each is an operating-system process of its own.
+
+    >>> shop = producer.start("user-events", events_per_second=100, seed=1)
+    >>> shop.set(events_per_second=500).milliseconds
+    4.2
+    >>> print(shop.stats.text)
+    1,204 sent, 1,190 acknowledged, 0 refused, 0 in doubt, 14 in flight, 500 events/s
+    >>> shop.stop()
+
+Starting the same topic again replaces the predecessor, so a cell can be run twice. A producer ends with
+the process that started it, also when that is killed. What became of each event is in its run's folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import select
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import numpy as np
+from confluent_kafka import Producer as KafkaProducer
+
+from kernel_lib import generators, kafka_client, runs
+from kernel_lib.errors import ProducerFailed, WaitTimeout
+from kernel_lib.knob_log import Knobs
+from kernel_lib.producer_process import Change, Order
+from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
+
+ANSWER_SECONDS = 10.0
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A rate that is in force: from which event on, and how many milliseconds that took."""
+
+    events_per_second: float
+    index: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class ProducerStats:
+    """Figures of a run; `sent` = acknowledged + refused + in_doubt + in_flight."""
+
+    sent: int
+    acknowledged: int
+    refused: int
+    in_doubt: int
+    in_flight: int
+    events_per_second: float
+    errors: int
+    last_error: str
+    by_type: dict[str, int]
+
+    @property
+    def text(self) -> str:
+        """One line that says the same."""
+        line = (
+            f"{self.sent:,} sent, {self.acknowledged:,} acknowledged, {self.refused:,} refused, "
+            f"{self.in_doubt:,} in doubt, {self.in_flight:,} in flight, {self.events_per_second:,.0f} events/s"
+        )
+        return f"{line}; {self.errors:,} errors, the last: {self.last_error}" if self.errors else line
+
+
+class Producer:
+    """A producer process and its run."""
+
+    def __init__(self, topic: str, run: runs.Run, process: subprocess.Popen[bytes]) -> None:
+        self.topic = topic
+        self.run = run.id
+        self.folder = run.folder
+        self._run = run
+        self._process = process
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def set(self, *, events_per_second: float) -> Applied:
+        """Change the rate, and return when it is in force; 0 pauses. Raises ProducerFailed if the process is gone."""
+        started = time.monotonic()
+        with self._lock:
+            self._tell(Change(events_per_second=events_per_second))
+            knobs = self._answer(ANSWER_SECONDS)
+        return Applied(knobs.events_per_second, knobs.index, (time.monotonic() - started) * 1000)
+
+    @property
+    def stats(self) -> ProducerStats:
+        """What happened so far; costs microseconds, whatever the process does."""
+        return stats_of(self._run, alive=self.alive, event_types=generators.event_types(self.topic))
+
+    def wait(self, timeout_seconds: float = 60.0) -> ProducerStats:
+        """Wait until a producer with a `count` has sent all and every send has an outcome.
+
+        Raises WaitTimeout, and ProducerFailed if the process ended by an error.
+        """
+        wait_until(lambda: not self.alive, timeout_seconds, f"producer {self.run} to finish", interval_seconds=0.02)
+        if self._process.returncode:
+            raise self._failed()
+        return self.stats
+
+    def stop(self, timeout_seconds: float = 10.0) -> ProducerStats:
+        """Send no more, give open sends `timeout_seconds` for their outcome, and return the final figures."""
+        _forget(self)
+        if self.alive:
+            with self._lock:
+                self._tell(Change(stop_seconds=timeout_seconds), quiet=True)
+            self._end_within(timeout_seconds + 3)
+        self._close()
+        return self.stats
+
+    def kill(self) -> ProducerStats:
+        """End the process with SIGKILL: what was on its way is in doubt."""
+        _forget(self)
+        self._process.kill()
+        self._close()
+        return self.stats
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Producer {self.run} of {self.topic}: {self.stats.text}>"
+
+    def _end_within(self, seconds: float) -> None:
+        try:
+            wait_until(lambda: not self.alive, seconds, "the producer to end", interval_seconds=0.02)
+        except WaitTimeout:
+            self._process.kill()
+
+    def _close(self) -> None:
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+
+    def _tell(self, line: msgspec.Struct, *, quiet: bool = False) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(msgspec.json.encode(line) + b"\n")
+        except (BrokenPipeError, ValueError) as error:  # the reader is gone; or this side is closed
+            if not quiet:
+                raise self._failed() from error
+
+    def _answer(self, seconds: float) -> Knobs:
+        assert self._process.stdout
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        line = self._process.stdout.readline() if ready else b""
+        if not line:
+            raise self._failed() if ready else WaitTimeout(f"Waited {seconds:g} s for producer {self.run} to answer.")
+        return msgspec.json.decode(line, type=Knobs)
+
+    def _failed(self) -> ProducerFailed:
+        said = self._run.log_file.read_text(errors="replace").strip().splitlines()
+        ending = f"it ended with code {self._process.poll()}"
+        return ProducerFailed(
+            f"Producer {self.run} of {self.topic} does not run any more.",
+            cause=f"{ending}: {said[-1]}" if said else ending,
+            remedy=f"producer.start({self.topic!r}); its log is {self._run.log_file}",
+        )
+
+
+_registry: dict[tuple[str, str, str], Producer] = {}
+
+
+def start(
+    topic: str,
+    *,
+    events_per_second: float = 100.0,
+    seed: int = 1,
+    count: int | None = None,
+    name: str = "",
+    settings: Settings | None = None,
+) -> Producer:
+    """Start a process that sends the topic's events; replaces one started before with the same `name`.
+
+    Sends for ever, or `count` events. Raises NotFound for a topic that does not exist or has no generator,
+    ServiceUnavailable, AuthenticationFailed, ProducerFailed.
+    """
+    settings = settings or load()
+    generators.event_types(topic)
+    _check(topic, settings)
+    key = (settings.namespace, topic, name)
+    if key in _registry:
+        _registry[key].stop()
+    order = Order(settings.kafka_client(), topic, settings.named(topic), seed, count, events_per_second, os.getpid())
+    started = _launch(order, settings.namespace)
+    _registry[key] = started
+    return started
+
+
+def running() -> list[Producer]:
+    """Return the producers that this process started and that still run."""
+    return [each for each in _registry.values() if each.alive]
+
+
+def stop_all() -> None:
+    """Stop every producer that this process started."""
+    for each in list(_registry.values()):
+        each.stop()
+
+
+def stats_of(run: runs.Run, *, alive: bool, event_types: tuple[str, ...]) -> ProducerStats:
+    """Return the figures of a run from its files, also after its process died."""
+    counters = run.counters()[0]
+    sent, acknowledged, refused, in_doubt = (int(counters[n]) for n in ("sent", "acknowledged", "refused", "in_doubt"))
+    if not alive:
+        # The counters are a moment older than the states when the process was killed.
+        outcome = np.bincount(run.states(), minlength=runs.IN_DOUBT + 1)
+        acknowledged, refused = int(outcome[runs.ACKNOWLEDGED]), int(outcome[runs.REFUSED])
+        in_doubt = sent - acknowledged - refused
+    return ProducerStats(
+        sent,
+        acknowledged,
+        refused,
+        in_doubt,
+        sent - acknowledged - refused - in_doubt,
+        float(counters["events_per_second"]) if alive else 0.0,
+        int(counters["errors"]),
+        bytes(counters["last_error"]).decode(errors="replace"),
+        dict(zip(event_types, counters["types"].tolist(), strict=False)),
+    )
+
+
+def _check(topic: str, settings: Settings) -> None:
+    heard = kafka_client.Heard()
+    with kafka_client.translated(settings, heard, topic=topic):
+        client = KafkaProducer(kafka_client.config(settings, heard))
+        kafka_client.reach(client, settings, heard, topic=topic)
+
+
+def _launch(order: Order, namespace: str) -> Producer:
+    now_ms = time.time_ns() // 1_000_000
+    run = runs.Run.create(np.base_repr(now_ms, 36).lower() + secrets.token_hex(2))
+    root = str(Path(__file__).resolve().parent.parent)
+    run.counters(writable=True)
+    with run.log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kernel_lib.producer_process", str(run.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": root},
+            # Interrupting a notebook or a command line is not meant for its producers.
+            start_new_session=True,
+        )
+    run.write_identity(runs.Identity(run.id, order.topic, namespace, order.seed, now_ms, process.pid))
+    started = Producer(order.topic, run, process)
+    started._tell(order)
+    started._answer(START_SECONDS)
+    return started
+
+
+def _forget(producer: Producer) -> None:
+    for key in [key for key, value in _registry.items() if value is producer]:
+        del _registry[key]
+
+
+atexit.register(stop_all)
