@@ -1,0 +1,214 @@
+"""Own bounded live sources: each has poll(), which never blocks and never raises, stop(), and `problem` in words.
+
+    >>> tail = live.TopicTail("metrics")
+    >>> tail.poll()                          # the newest records since the last call, at most `max_records`
+    >>> board = live.Poller(services.status, every_seconds=1)
+    >>> board.poll()                         # what status() last returned, or None
+
+A source that is made again under the same name stops its predecessor, so that a cell can run twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from kernel_lib import kafka_client, topics
+from kernel_lib.settings import Settings, load
+
+T = TypeVar("T")
+
+STATISTICS_MS = 2000
+_slow_calls = ThreadPoolExecutor(max_workers=4, thread_name_prefix="live")
+
+
+class Stoppable(Protocol):
+    """A live handle."""
+
+    def stop(self) -> None: ...
+
+
+_handles: dict[str, Stoppable] = {}
+
+
+def register(name: str, handle: Stoppable) -> None:
+    """Keep `handle` under `name` and stop what had that name before."""
+    predecessor = _handles.pop(name, None)
+    if predecessor is not None:
+        predecessor.stop()
+    _handles[name] = handle
+
+
+def stop_all() -> None:
+    """Stop every live source of this kernel."""
+    while _handles:
+        _handles.popitem()[1].stop()
+
+
+def running() -> list[str]:
+    """Return the names of the live sources of this kernel."""
+    return sorted(_handles)
+
+
+class Poller(Generic[T]):
+    """Call a function that may block in the background, at most every `every_seconds`, while somebody polls."""
+
+    def __init__(self, function: Callable[[], T], *, every_seconds: float = 1.0) -> None:
+        self.problem = ""
+        self.answered_at: float | None = None
+        self._function = function
+        self._every = every_seconds
+        self._due = 0.0
+        self._value: T | None = None
+        self._call: Future[T] | None = None
+        self._stopped = False
+
+    def poll(self) -> T | None:
+        """Return the newest answer, or None before the first one; after a failure `problem` says why."""
+        if self._call is not None and self._call.done():
+            self._take(self._call)
+            self._call = None
+        if self._call is None and not self._stopped and time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._every
+            self._call = _slow_calls.submit(self._function)
+        return self._value
+
+    def stop(self) -> None:
+        """Call the function no more."""
+        self._stopped = True
+
+    def _take(self, call: Future[T]) -> None:
+        error = call.exception()
+        if error is None:
+            self._value, self.problem, self.answered_at = call.result(), "", time.time()
+        else:
+            self.problem = in_one_line(error)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return an error as one line of words."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class TopicTail:
+    """Follow a topic: the newest records, bounded, without a consumer group.
+
+    `committed` hides records of open and aborted transactions. When more than `max_records` a
+    partition wait unread, the oldest are passed over and counted in `skipped`: a tail shows what is
+    new, it does not read everything. Raises ServiceUnavailable or NotFound when it starts.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        max_records: int = 2000,
+        committed: bool = True,
+        since: Literal["end", "beginning"] = "end",
+        name: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or load()
+        self.topic = topic
+        self.max_records = max_records
+        self.skipped = 0
+        self.last_record_at: float | None = None
+        self.problem = ""
+        self._heard = kafka_client.Heard()
+        description = topics.describe(topic, settings=self.settings)
+        self._consumer: Consumer | None = Consumer(self._configuration(committed))
+        self._consumer.assign(
+            [
+                TopicPartition(self.settings.named(topic), p.number, p.high if since == "end" else p.low)
+                for p in description.partitions
+            ]
+        )
+        register(name or f"tail of {self.settings.named(topic)}", self)
+
+    def poll(self) -> list[topics.Record]:
+        """Return the records that arrived since the last call, oldest first; never blocks, never raises."""
+        if self._consumer is None:
+            return []
+        messages = self._consumer.consume(self.max_records, timeout=0)
+        records = [topics.Record.from_message(message) for message in messages if self._readable(message)]
+        if records:
+            self.last_record_at = time.time()
+        if len(messages) == self.max_records:
+            self._pass_over()
+        return records
+
+    def stop(self) -> None:
+        """Leave the topic; poll() returns nothing from now on."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
+
+    def _readable(self, message: Message) -> bool:
+        error = message.error()
+        if error is not None:
+            self._noted(error)
+        return error is None
+
+    def _pass_over(self) -> None:
+        assert self._consumer is not None
+        for at in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+            behind = high - at.offset
+            if at.offset >= 0 and behind > self.max_records:
+                self.skipped += behind
+                self._consumer.seek(TopicPartition(at.topic, at.partition, high))
+
+    def _configuration(self, committed: bool) -> dict[str, Any]:
+        return kafka_client.config(self.settings, self._heard) | {
+            "group.id": self.settings.named("live"),  # librdkafka wants one; nothing is committed to it
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "fetch.wait.max.ms": 200,  # short waits cost the brokers CPU and bring nothing at 5 pictures a second
+            "queued.max.messages.kbytes": 4096,
+            "statistics.interval.ms": STATISTICS_MS,
+            "stats_cb": self._statistics,
+        }
+
+    def _statistics(self, text: str) -> None:
+        brokers = [broker for broker in json.loads(text)["brokers"].values() if broker["nodeid"] >= 0]
+        if any(broker["state"] == "UP" for broker in brokers):
+            self.problem = ""
+            self._heard.forget()
+        elif brokers:
+            self.problem = self._heard.refused_login or f"Kafka at {self.settings.kafka_bootstrap_servers} is away"
+
+    def _noted(self, error: KafkaError) -> None:
+        self.problem = in_one_line(kafka_client.error_for(error, self.settings, topic=self.topic))
+
+
+class Rates(Poller[dict[str, float]]):
+    """Read growing counters in the background and return how fast each grew between the last two readings."""
+
+    def __init__(self, counters: Callable[[], Mapping[str, float]], *, every_seconds: float = 1.0) -> None:
+        self._counters = counters
+        self._before: tuple[float, Mapping[str, float]] | None = None
+        super().__init__(self._read, every_seconds=every_seconds)
+
+    def _read(self) -> dict[str, float]:
+        before, now = self._before, (time.monotonic(), self._counters())
+        self._before = now
+        return per_second(before, now) if before else {}
+
+
+def per_second(before: tuple[float, Mapping[str, float]], now: tuple[float, Mapping[str, float]]) -> dict[str, float]:
+    """Return the growth per second of the counters in both readings; one that was reset counts from 0."""
+    seconds = max(now[0] - before[0], 0.001)
+    grown = {name: (value, before[1][name]) for name, value in now[1].items() if name in before[1]}
+    return {name: (new - old if new >= old else new) / seconds for name, (new, old) in grown.items()}
+
+
+def clock_time(epoch_seconds: float) -> str:
+    """Return a time of day in UTC, which all pictures use, as people read it."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%H:%M:%S UTC")

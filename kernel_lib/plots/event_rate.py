@@ -1,0 +1,150 @@
+"""Draw events per second of each type, as counted by the job in event-time windows.
+
+Question: how much of what is happening, right now? Fault that changes it: stop the producer, and windows stop
+closing; cancel the job, and nothing is counted.
+
+    >>> plots.EventRate(live.TopicTail("metrics"))
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from bokeh.core.properties import value
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, LabelSet, Range1d
+from numpy.typing import NDArray
+
+from kernel_lib import live
+from kernel_lib.plots import look
+from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.topics import Record
+
+SECONDS_SHOWN = 60
+QUIET_AFTER_SECONDS = 6.0
+Columns = dict[str, NDArray[Any]]
+
+
+class WindowCount(msgspec.Struct, frozen=True):
+    """A record of the topic `metrics`: so many events of a type in one window of event time."""
+
+    windowStart: str
+    windowEnd: str
+    eventType: str
+    count: int
+
+
+def window_counts(records: Iterable[Record]) -> list[WindowCount]:
+    """Return the window counts among the records; other records of the topic are passed over."""
+    found = []
+    for record in records:
+        try:
+            found.append(msgspec.json.decode(record.value or b"", type=WindowCount))
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def rate_columns(counts: Iterable[WindowCount], types: Sequence[str]) -> Columns:
+    """Return a column of window ends (epoch ms) and one of events per second for each type.
+
+    A type without a record in a window had no event in it: 0. Types not asked for are in "other".
+    """
+    windows: dict[float, dict[str, float]] = {}
+    for row in counts:
+        end = epoch_ms(row.windowEnd)
+        seconds = max((end - epoch_ms(row.windowStart)) / 1000, 0.001)
+        kind = row.eventType if row.eventType in types else "other"
+        rates = windows.setdefault(end, {})
+        rates[kind] = rates.get(kind, 0.0) + row.count / seconds
+    ends = sorted(windows)
+    columns: Columns = {"window_end": np.array(ends)}
+    for kind in (*types, "other"):
+        columns[kind] = np.array([windows[end].get(kind, 0.0) for end in ends])
+    columns["total"] = np.sum([columns[kind] for kind in (*types, "other")], axis=0, dtype=float)
+    return columns
+
+
+def label_columns(columns: Columns, types: Sequence[str]) -> Columns:
+    """Return where and what to write beside the newest point of each band."""
+    names = [kind for kind in (*types, "other") if len(columns["total"]) and columns[kind].any()]
+    rates = np.array([columns[kind][-1] for kind in names])
+    return {
+        "x": np.full(len(names), columns["window_end"][-1] if names else 0.0),
+        "y": np.cumsum(rates) - rates / 2,
+        "text": np.array([f"{kind} {rate:,.0f}" for kind, rate in zip(names, rates, strict=True)], dtype=object),
+    }
+
+
+def epoch_ms(timestamp: str) -> float:
+    """Return an ISO-8601 time, UTC unless it says otherwise, as milliseconds since 1970."""
+    moment = datetime.fromisoformat(timestamp)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+
+
+class EventRate(View):
+    """Events per second of each type over the last minute, stacked."""
+
+    def __init__(
+        self,
+        tail: live.TopicTail,
+        *,
+        types: Sequence[str],
+        because: Callable[[], str] | None = None,
+        name: str = "event rate",
+    ) -> None:
+        self.tail = tail
+        self.types = tuple(types)
+        self._because = because or (lambda: "no window has closed: does the producer send, and is the job running?")
+        self._counts: deque[WindowCount] = deque(maxlen=SECONDS_SHOWN * 3 * (len(self.types) + 1))
+        self._arrived_at: float | None = None
+        self.labels = ColumnDataSource(label_columns(rate_columns([], self.types), self.types))
+        source = ColumnDataSource(rate_columns([], self.types))
+        super().__init__(self._figure(source), source, title="Events per second, by type", name=name)
+
+    def draw(self) -> str:
+        fresh = window_counts(self.tail.poll())
+        if fresh:
+            self._arrived_at = time.time()
+            self._counts.extend(fresh)
+            columns = rate_columns(self._counts, self.types)
+            self.source.data = columns
+            self.labels.data = label_columns(columns, self.types)
+        self._move()
+        quiet = self._arrived_at is None or time.time() - self._arrived_at > QUIET_AFTER_SECONDS
+        self.quiet_because = first_reason(self.tail.problem, self._because) if quiet else ""
+        return no_data_since(self._arrived_at, self.quiet_because) if quiet else self._sentence()
+
+    def _move(self) -> None:
+        newest = self.source.data["window_end"][-1] if len(self.source.data["window_end"]) else time.time() * 1000
+        behind = time.time() * 1000 - newest
+        now = newest + behind if abs(behind) < SECONDS_SHOWN * 1000 else newest
+        self.root.x_range.update(start=now - SECONDS_SHOWN * 1000, end=now + SECONDS_SHOWN * 220)
+
+    def _sentence(self) -> str:
+        data = self.source.data
+        parts = ", ".join(f"{kind} {data[kind][-1]:,.0f}" for kind in self.types)
+        age = time.time() - data["window_end"][-1] / 1000
+        return f"{data['total'][-1]:,.0f} events/s: {parts}. The newest window closed {age:.1f} s ago (event time)."
+
+    def _figure(self, source: ColumnDataSource) -> Any:
+        tips = [("window", "@window_end{%H:%M:%S}"), ("total", "@total{0,0}/s")]
+        tips += [(kind, f"@{{{kind}}}{{0,0}}/s") for kind in self.types]
+        hover = HoverTool(tooltips=tips, formatters={"@window_end": "datetime"}, mode="vline")
+        plot = look.figure(title_of_y="events / s", hover=hover, x_axis_type="datetime", x_range=Range1d(0, 1))
+        stack = (*self.types, "other")
+        colours = [*look.PALETTE[: len(self.types)], look.QUIET]
+        plot.varea_stack(stack, x="window_end", source=source, color=colours, fill_alpha=0.75)
+        hover.renderers = [plot.line("window_end", "total", source=source, color=look.INK, width=1.5)]
+        plot.add_layout(
+            LabelSet(x="x", y="y", text="text", source=self.labels, x_offset=8, text_baseline="middle",
+                     text_font=value(look.FONT), text_font_size="13px", text_color=look.INK)
+        )  # fmt: skip
+        plot.xaxis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
+        plot.y_range.start = 0
+        return plot

@@ -1,0 +1,200 @@
+"""Draw a dataflow as boxes and arrows: topics, producers and the operators of a running job, with live rates.
+
+Question: where does the data go, and how fast? Fault that changes it: cancel the job, and its boxes go;
+stop the producer, and every arrow stands still.
+
+    >>> plots.JobGraph(job)                # the operators of one job, between their topics
+    >>> plots.Pipeline()                   # all topics and running jobs
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from bokeh.core.properties import value
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
+
+from kernel_lib import live
+from kernel_lib.plots import look
+from kernel_lib.plots.view import View, no_data_since
+
+ROW_PIXELS = 84
+BOX_WIDTH, BOX_HEIGHT = 0.66, 0.62
+FILLS = {"producer": "#8a5a00", "topic": "#005a8f", "operator": "#00674b", "job": "#00674b", "failed": "#a83a00"}
+LABEL_CHARACTERS = 15
+STALE_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box: its key, what to write in it, its kind (a key of FILLS), and what hovering says."""
+
+    key: str
+    label: str
+    kind: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An arrow and the records per second on it; None while that is not known."""
+
+    source: str
+    target: str
+    per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What to draw; `reason` says why there is nothing to draw or nothing moves."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    reason: str = ""
+
+
+def places(graph: Graph) -> dict[str, tuple[float, float]]:
+    """Return (column, row) of each node: a column right of everything that feeds it, rows centred on 0."""
+    columns = {node.key: 0 for node in graph.nodes}
+    for _ in graph.nodes:
+        for edge in graph.edges:
+            columns[edge.target] = min(max(columns[edge.target], columns[edge.source] + 1), len(graph.nodes))
+    rows: dict[str, float] = {}
+    for column in sorted(set(columns.values())):
+        keys = [key for key in columns if columns[key] == column]
+        feeders = {key: [rows[e.source] for e in graph.edges if e.target == key and e.source in rows] for key in keys}
+        keys.sort(key=lambda key: float(np.mean(feeders[key])) if feeders[key] else 0.0, reverse=True)
+        for index, key in enumerate(keys):
+            rows[key] = (len(keys) - 1) / 2 - index
+    return {key: (float(columns[key]), rows[key]) for key in columns}
+
+
+def node_columns(graph: Graph) -> dict[str, Any]:
+    """Return one row a box."""
+    at = places(graph)
+    return {
+        "key": [node.key for node in graph.nodes],
+        "x": np.array([at[node.key][0] for node in graph.nodes]),
+        "y": np.array([at[node.key][1] for node in graph.nodes]),
+        "label": [wrapped(node.label) for node in graph.nodes],
+        "note": [node.note or node.label for node in graph.nodes],
+        "fill": [FILLS[node.kind] for node in graph.nodes],
+    }
+
+
+def edge_columns(graph: Graph) -> dict[str, Any]:
+    """Return one row an arrow: a curve from box to box, its rate as text, and how strongly it flows."""
+    at = places(graph)
+    start = np.array([at[edge.source] for edge in graph.edges]).reshape(-1, 2)
+    end = np.array([at[edge.target] for edge in graph.edges]).reshape(-1, 2)
+    rates = np.array([edge.per_second or 0.0 for edge in graph.edges])
+    x0, x1 = start[:, 0] + BOX_WIDTH / 2, end[:, 0] - BOX_WIDTH / 2
+    middle = (x0 + x1) / 2
+    return {
+        "x0": x0, "y0": start[:, 1], "x1": x1, "y1": end[:, 1], "middle": middle,
+        "middle_y": (start[:, 1] + end[:, 1]) / 2 + 0.13,
+        "rate": rates,
+        "text": ["" if edge.per_second is None else short(edge.per_second) for edge in graph.edges],
+        "width": 1.5 + np.log10(1 + rates),
+        "flow": np.where(rates > 0, 0.9, 0.0),
+    }  # fmt: skip
+
+
+def short(per_second: float) -> str:
+    """Return a rate in as few characters as tell it: 0.4/s, 120/s, 15k/s."""
+    if per_second >= 10_000:
+        return f"{per_second / 1000:.0f}k/s"
+    return f"{per_second:.0f}/s" if per_second >= 9.5 or per_second == 0 else f"{per_second:.1f}/s"
+
+
+def wrapped(label: str) -> str:
+    """Return a label in at most two lines that fit a box."""
+    return "\n".join(textwrap.wrap(label, LABEL_CHARACTERS, max_lines=2, placeholder="…", break_on_hyphens=True))
+
+
+def graph_sentence(graph: Graph) -> str:
+    """Return every arrow and its rate in words."""
+    labels = {node.key: node.label for node in graph.nodes}
+    arrows = [
+        f"{labels[e.source]} → {labels[e.target]} {'?' if e.per_second is None else short(e.per_second)}"
+        for e in graph.edges
+    ]
+    return "; ".join(arrows) + "." if arrows else graph.reason or "Nothing is connected yet."
+
+
+class Topology(View):
+    """A dataflow that `read` returns as a Graph; asked once a second in the background."""
+
+    def __init__(self, read: Callable[[], Graph], *, title: str, name: str) -> None:
+        self.poller = live.Poller(read, every_seconds=1.0)
+        self.edges = ColumnDataSource(edge_columns(Graph((), ())))
+        self._graph: Graph | None = None
+        source = ColumnDataSource(node_columns(Graph((), ())))
+        super().__init__(self._figure(source), source, title=title, name=name)
+
+    def draw(self) -> str:
+        graph = self.poller.poll()
+        if graph is not None and graph is not self._graph:
+            self._show(graph)
+        self.quiet_because = self.poller.problem or (graph.reason if graph else "")
+        if graph is None or self._is_stale():
+            return no_data_since(self.poller.answered_at, self.poller.problem)
+        if any(edge.per_second for edge in graph.edges):
+            self._dashes.glyph.line_dash_offset = -int(time.monotonic() * 20) % 1200
+        return graph_sentence(graph)
+
+    def _is_stale(self) -> bool:
+        return bool(self.poller.problem) and time.time() - (self.poller.answered_at or 0) > STALE_SECONDS
+
+    def _show(self, graph: Graph) -> None:
+        before, self._graph = self._graph, graph
+        if before is None or before.nodes != graph.nodes:
+            self.source.data = node_columns(graph)
+            self._fit(self.source.data)
+        self.edges.data = edge_columns(graph)
+
+    def _fit(self, data: Mapping[str, Any]) -> None:
+        most_x, most_y = (max(data["x"], default=0.0), max(data["y"], default=0.0))
+        self.root.x_range.update(start=-0.45, end=most_x + 0.45)
+        self.root.y_range.update(start=-most_y - 0.6, end=most_y + 0.6)
+        self.root.height = int(ROW_PIXELS * (2 * most_y + 1.4))
+
+    def _figure(self, source: ColumnDataSource) -> Any:
+        hover = HoverTool(tooltips="@note", point_policy="follow_mouse")
+        plot = look.bare(look.figure(height=ROW_PIXELS * 2, hover=hover, x_range=Range1d(0, 1), y_range=Range1d(-1, 1)))
+        curve = {
+            "x0": "x0",
+            "y0": "y0",
+            "x1": "x1",
+            "y1": "y1",
+            "cx0": "middle",
+            "cy0": "y0",
+            "cx1": "middle",
+            "cy1": "y1",
+        }
+        plot.bezier(**curve, source=self.edges, line_color=look.QUIET, line_alpha=0.45, line_width="width")
+        self._dashes = plot.bezier(
+            **curve, source=self.edges, line_color=look.PALETTE[4], line_alpha="flow", line_width="width",
+            line_dash=[3, 9],
+        )  # fmt: skip
+        boxes = plot.rect(x="x", y="y", width=BOX_WIDTH, height=BOX_HEIGHT, source=source, fill_color="fill",
+                          line_color=None, border_radius=6)  # fmt: skip
+        hover.renderers = [boxes]
+        text = {"text_align": "center", "text_baseline": "middle", "text_font": value(look.FONT)}
+        plot.text("x", "y", "label", source=source, text_color="white", text_font_size="12px", **text)
+        plot.text("middle", "middle_y", "text", source=self.edges, text_color=look.INK, text_font_size="12px",
+                  text_font_style="bold", **text)  # fmt: skip
+        return plot
+
+
+def merged(graphs: Sequence[Graph]) -> Graph:
+    """Return graphs as one; a node with the same key in several is one node."""
+    nodes = {node.key: node for graph in graphs for node in graph.nodes}
+    reasons = [graph.reason for graph in graphs if graph.reason]
+    edges = tuple(edge for graph in graphs for edge in graph.edges)
+    return Graph(tuple(nodes.values()), edges, "; ".join(reasons))

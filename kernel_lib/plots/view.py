@@ -1,0 +1,142 @@
+"""Own what all views share: a heading with its state, the picture, and a line of text that says the same.
+
+A view has `source` (the columns that are drawn), `root` (the Bokeh model or widget), `update()` (called by the
+refresher) and `text` (its twin in words). Making a view shows it live; making another of the same name closes it.
+
+    class Rates(View):
+        def draw(self) -> str: ...        # put new columns into self.source, return the sentence
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+from bokeh.core.json_encoder import serialize_json
+from bokeh.io import output_notebook
+from bokeh.models import ColumnDataSource, LayoutDOM
+from bokeh.resources import Resources
+from jupyter_bokeh import BokehModel
+
+from kernel_lib import live
+from kernel_lib.plots import look, refresher
+
+TEXT_EVERY_SECONDS = 2.0
+
+
+def load() -> None:
+    """Bring BokehJS into the notebook page, from this machine; call it once at the top of a notebook."""
+    output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
+
+
+class _Canvas(BokehModel):  # type: ignore[misc]
+    """A Bokeh model in a widget whose state is always the newest, so that a reloaded page starts from it."""
+
+    def get_state(self, *args: Any, **kwargs: Any) -> Any:
+        state = super().get_state(*args, **kwargs)
+        if "render_bundle" in state:
+            with refresher.lock:
+                state["render_bundle"] = serialize_json(self._model_to_traits(self._model))
+        return state
+
+    def _sync_model(self, *args: Any) -> None:
+        with refresher.lock:
+            super()._sync_model(*args)
+
+
+class View(ABC):
+    """A live picture: shown by being the last value of a cell."""
+
+    def __init__(self, root: LayoutDOM | widgets.Widget, source: ColumnDataSource, *, title: str, name: str) -> None:
+        self.root, self.source, self.title, self.name = root, source, title, name
+        self.text = "no data yet"
+        self.quiet_because = ""
+        self._closed = False
+        self._text_due = 0.0
+        self._heading = widgets.HTML()
+        self._line = widgets.HTML()
+        picture = _Canvas(root) if isinstance(root, LayoutDOM) else root
+        self.widget = widgets.VBox([self._heading, picture, self._line])
+        self.widget.add_class("course-view")
+        refresher.add(name, self)
+
+    @abstractmethod
+    def draw(self) -> str:
+        """Bring `source` up to date and return the sentence that says what the picture shows.
+
+        Sets `quiet_because` to the reason when there is nothing new to show, to "" when there is.
+        """
+
+    def update(self) -> None:
+        """Redraw; the refresher calls this several times a second."""
+        if self._closed:
+            return
+        was_quiet = bool(self.quiet_because)
+        self.text = self.draw()
+        if bool(self.quiet_because) != was_quiet or time.monotonic() >= self._text_due:
+            self._text_due = time.monotonic() + TEXT_EVERY_SECONDS
+            self._say()
+
+    def broke(self, error: BaseException) -> None:
+        """Say that the view ended with an error of its own; the refresher has let go of it."""
+        self.quiet_because = f"this view stopped with {type(error).__name__}: {live.in_one_line(error)}"
+        self.text = self.quiet_because
+        self._say()
+
+    def close(self) -> None:
+        """Stop redrawing; the last picture stays on the page."""
+        if self._closed:
+            return
+        with refresher.lock:
+            self._closed = True
+            self._heading.value = heading(self.title, "stopped", look.QUIET)
+
+    def _say(self) -> None:
+        state, colour = ("no data", look.BAD) if self.quiet_because else ("live", look.GOOD)
+        self._heading.value = heading(self.title, state, colour)
+        self._line.value = twin(self.text)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options) | {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+
+def heading(title: str, state: str, colour: str) -> str:
+    """Return the HTML of a view's first line: its title, and its state as a word with a colour."""
+    return (
+        '<div style="display:flex;justify-content:space-between;align-items:baseline;max-width:1100px;'
+        'color:var(--jp-ui-font-color1)">'
+        f'<span style="font-size:15px;font-weight:600">{escape(title)}</span>'
+        f'<span style="font-size:12px"><span style="color:{colour}">●</span> {escape(state)}</span></div>'
+    )
+
+
+def twin(text: str) -> str:
+    """Return the HTML of the line of text under a picture."""
+    return (
+        '<div role="status" aria-live="polite" class="course-twin" style="max-width:1100px;line-height:1.4;'
+        f'font-size:13px;color:var(--jp-ui-font-color2)">{escape(text)}</div>'
+    )
+
+
+def no_data_since(last_at: float | None, because: str) -> str:
+    """Return the sentence for a picture that stands still."""
+    reason = f" because {because}" if because else ""
+    if last_at is None:
+        return f"No data yet{reason}."
+    return f"No data since {live.clock_time(last_at)} ({time.time() - last_at:.0f} s ago){reason}."
+
+
+def first_reason(*reasons: str | Callable[[], str]) -> str:
+    """Return the first reason that is not empty, asking those that are functions."""
+    for reason in reasons:
+        words = reason() if callable(reason) else reason
+        if words:
+            return words
+    return ""
