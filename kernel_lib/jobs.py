@@ -1,0 +1,391 @@
+"""Submit, watch and end Flink jobs: one of `flink_jobs` by its name, or a function written in a cell.
+
+    >>> job = jobs.submit("count_events", window_seconds=1)
+    >>> job.wait_running().state()
+    'RUNNING'
+    >>> jobs.submit(my_function, source="user-events", sink="processed-events")
+    >>> job.drain()
+
+A job belongs to the process that submitted it. When that is gone, the next `submit` cancels the job,
+unless it was submitted with owner="course".
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import pkgutil
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from kernel_lib import cluster, gateway, topics
+from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, WaitTimeout
+from kernel_lib.owners import Kind, Owner
+from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
+
+PACKAGE = "flink_jobs"
+FUNCTION_JOB = "map_events"
+MAXIMUM_PARALLELISM = 120
+LIVE_STATES = {"INITIALIZING", "CREATED", "RUNNING", "FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "RECONCILING"}
+END_SECONDS = 60.0
+SLOTS_SECONDS = 5.0
+
+Event = dict[str, Any]
+EventFunction = Callable[[Event], Event | None]
+_submitting = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A task of a running job, as Flink runs it; `status` is that of its subtasks taken together."""
+
+    id: str
+    name: str
+    parallelism: int
+    status: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A job's tasks and the edges between them, as pairs of vertex ids in the direction of the data."""
+
+    vertices: tuple[Vertex, ...]
+    edges: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Records that a task has taken in and given out since it started."""
+
+    records_in: int
+    records_out: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job on the cluster; `name` is the short one, without the namespace."""
+
+    id: str
+    name: str
+    settings: Settings = field(repr=False)
+
+    def state(self) -> str:
+        """Return Flink's word for the state: RUNNING, RESTARTING, FINISHED, CANCELED, FAILED, ..."""
+        return str(cluster.get(self.settings, f"/jobs/{self.id}/status")["status"])
+
+    def wait_running(self, timeout_seconds: float = 60) -> Job:
+        """Wait until every task runs, and return this job; raises JobFailed if it ends instead."""
+        wait_until(self._runs, timeout_seconds, f"job {self.name} to run", remedy=cluster.REMEDY)
+        return self
+
+    def cancel(self, timeout_seconds: float = END_SECONDS) -> None:
+        """End the job at once and wait until it has ended; what its sinks had not committed is dropped."""
+        if self.state() in LIVE_STATES:
+            cluster.call(self.settings, "PATCH", f"/jobs/{self.id}?mode=cancel")
+        wait_until(lambda: self.state() not in LIVE_STATES, timeout_seconds, f"job {self.name} to end")
+
+    def drain(self, timeout_seconds: float = END_SECONDS) -> None:
+        """Wait until all that its source topic holds now is read, then end the job with its last windows emitted.
+
+        Raises JobFailed if the job fails meanwhile.
+        """
+        source = self.parameters().get("source")
+        if source:
+            ends = {n: high for n, (_, high) in topics.offsets(source, settings=self.settings).items()}
+            wait_until(
+                lambda: self._has_read(source, ends),
+                timeout_seconds,
+                f"job {self.name} to read {source} to the end",
+                interval_seconds=0.2,
+            )
+        self._stop(drain=True)
+        wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
+
+    def failure(self) -> str:
+        """Return the root cause of the job's last failure in words; empty if there was none."""
+        answer = cluster.get(self.settings, f"/jobs/{self.id}/exceptions?maxExceptions=1")
+        entries = answer.get("exceptionHistory", {}).get("entries", [])
+        trace = entries[0]["stacktrace"] if entries else answer.get("root-exception") or ""
+        return cluster.root_cause(trace)
+
+    def owner(self) -> Owner | None:
+        """Return who submitted the job; None if it was not this library."""
+        return Owner.from_parameters(self.parameters())
+
+    def parameters(self) -> dict[str, str]:
+        """Return the job's global parameters: its owner, its function, the topic it reads."""
+        answer = cluster.get(self.settings, f"/jobs/{self.id}/config")
+        return dict(answer.get("execution-config", {}).get("user-config", {}))
+
+    def slots(self) -> int:
+        """Return how many slots the job takes: its widest task, because tasks share slots."""
+        return max((v["parallelism"] for v in cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]), default=0)
+
+    def graph(self) -> Graph:
+        """Return the job's tasks and the edges between them."""
+        answer = cluster.get(self.settings, f"/jobs/{self.id}")
+        vertices = (Vertex(v["id"], v["name"], v["parallelism"], v["status"]) for v in answer["vertices"])
+        edges = ((i["id"], node["id"]) for node in answer["plan"]["nodes"] for i in node.get("inputs", []))
+        return Graph(tuple(vertices), tuple(edges))
+
+    def counters(self) -> dict[str, Counters]:
+        """Return, by vertex id, how many records each task took in and gave out; fresh at each call."""
+        vertices = cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]
+        return {vertex["id"]: self._counters(vertex["id"]) for vertex in vertices}
+
+    def _counters(self, vertex: str) -> Counters:
+        path = f"/jobs/{self.id}/vertices/{vertex}/subtasks/metrics?get=numRecordsIn,numRecordsOut&agg=sum"
+        sums = {entry["id"]: int(entry["sum"]) for entry in cluster.get(self.settings, path)}
+        return Counters(sums.get("numRecordsIn", 0), sums.get("numRecordsOut", 0))
+
+    def _runs(self) -> bool:
+        answer = cluster.get(self.settings, f"/jobs/{self.id}")
+        if answer["state"] not in LIVE_STATES:
+            raise self._ended(answer["state"])
+        return answer["state"] == "RUNNING" and all(v["status"] == "RUNNING" for v in answer["vertices"])
+
+    def _finished(self) -> bool:
+        state = self.state()
+        if state in ("FAILED", "CANCELED"):
+            raise self._ended(state)
+        return state == "FINISHED"
+
+    def _ended(self, state: str) -> JobFailed:
+        return JobFailed(f"Job {self.name} ended as {state}.", cause=self.failure(), remedy="mend it and submit again")
+
+    def _has_read(self, source: str, ends: dict[int, int]) -> bool:
+        if self.state() not in LIVE_STATES:
+            raise self._ended(self.state())
+        behind = topics.lag(self.name, source, settings=self.settings)
+        now = {n: high for n, (_, high) in topics.offsets(source, settings=self.settings).items()}
+        return all(now[n] - behind[n] >= end for n, end in ends.items())
+
+    def _stop(self, *, drain: bool) -> str:
+        body: dict[str, Any] = {"drain": drain}
+        if self.settings.flink_savepoint_uri:
+            body["targetDirectory"] = self.settings.flink_savepoint_uri
+        request = cluster.call(self.settings, "POST", f"/jobs/{self.id}/stop", body)["request-id"]
+        path = f"/jobs/{self.id}/savepoints/{request}"
+        operation = wait_until(
+            lambda: _completed(cluster.get(self.settings, path)), END_SECONDS, f"the savepoint of job {self.name}"
+        )
+        if "failure-cause" in operation:
+            cause = cluster.root_cause(operation["failure-cause"]["stack-trace"])
+            raise JobFailed(f"Job {self.name} could not be stopped.", cause=cause, remedy="job.cancel()")
+        return str(operation["location"])
+
+
+def submit(
+    job: str | EventFunction,
+    *,
+    name: str = "",
+    parallelism: int | None = None,
+    start: str | Mapping[int, int] = "now",
+    chaining: bool = False,
+    restart_attempts: int = 3,
+    python_mode: str = "thread",
+    owner: Kind = "kernel",
+    lesson: str = "",
+    settings: Settings | None = None,
+    **options: Any,
+) -> Job:
+    """Start a job on the cluster, in the place of a live one of the same name; returns before it runs.
+
+    `job` is the name of a module of `flink_jobs`, or a function that maps an event (a dict) to a dict, or
+    to None to drop it. `options` go to the job's `build`; see there. `start`: "now" (events sent from this
+    call on), "earliest", "committed" (after what the last run had read), or offsets by partition.
+    Edited modules and functions run as they are now. `python_mode` is "thread" or "process".
+
+    Raises NotFound for an unknown job or topic, NoFreeSlots, JobFailed, ServiceUnavailable.
+    """
+    settings = settings or load()
+    with _submitting:
+        module = _module(job if isinstance(job, str) else FUNCTION_JOB)
+        if not isinstance(job, str):
+            _make_sendable(job)
+            options["function"] = job
+            name = name or getattr(job, "__name__", "").strip("<>")
+        name = name or module.__name__.rpartition(".")[2]
+        parallelism = parallelism or settings.flink_parallelism
+        source = _check_topics(module, options, settings)
+        _make_room(name, parallelism, settings)
+        if "start" in inspect.signature(module.build).parameters:
+            options["start"] = _offsets(start, source, settings)
+        parameters = Owner.this_process(owner, lesson).parameters() | {"job": name, "source": source}
+        configuration = _configuration(settings, parallelism, chaining, restart_attempts, python_mode)
+        with gateway.translated(settings, name):
+            environment = gateway.remote_environment(settings, configuration)
+            environment.get_config().set_global_job_parameters(parameters)
+            module.build(environment, module.Kafka.from_environment(settings.environment()), name=name, **options)
+            client = environment.execute_async(settings.named(name))
+            return Job(str(client.get_job_id()), name, settings)
+
+
+def running(*, settings: Settings | None = None) -> list[Job]:
+    """Return the live jobs of this namespace."""
+    settings = settings or load()
+    entries = [entry for entry in _overview(settings) if entry["state"] in LIVE_STATES]
+    return [
+        Job(entry["jid"], _short(entry["name"], settings), settings) for entry in entries if _is_ours(entry, settings)
+    ]
+
+
+def find(name: str, *, settings: Settings | None = None) -> Job:
+    """Return the live job of this name, or else the last one that ended; raises NotFound."""
+    settings = settings or load()
+    entries = [entry for entry in _overview(settings) if entry["name"] == settings.named(name)]
+    if not entries:
+        live = ", ".join(job.name for job in running(settings=settings)) or "none"
+        raise NotFound(f"There is no job {name!r}.", cause=f"live jobs: {live}", remedy=f'jobs.submit("{name}")')
+    latest = max(entries, key=lambda entry: (entry["state"] in LIVE_STATES, entry["start-time"]))
+    return Job(latest["jid"], name, settings)
+
+
+def cancel_orphans(*, settings: Settings | None = None) -> list[str]:
+    """Cancel the live jobs, of any namespace, whose owner on this host is gone; return their names."""
+    settings = settings or load()
+    cancelled = []
+    for job in _all_live(settings):
+        owner = job.owner()
+        if owner and owner.is_gone():
+            job.cancel()
+            cancelled.append(job.name)
+    return cancelled
+
+
+def warm_up(*, settings: Settings | None = None) -> None:
+    """Start in the background what the first submit of a process needs; returns at once."""
+    gateway.warm_up(settings or load())
+
+
+def names() -> list[str]:
+    """Return the names of the jobs that `submit` knows."""
+    package = importlib.import_module(PACKAGE)
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in ("connectors", FUNCTION_JOB))
+
+
+def _module(name: str) -> ModuleType:
+    """Return the job's module as its file is now, so that what is submitted is what was last saved."""
+    if name != FUNCTION_JOB and name not in names():
+        near = get_close_matches(name, names(), n=3, cutoff=0.4) or names()
+        raise NotFound(f"There is no job {name!r}.", cause=f"known jobs: {', '.join(near)}", remedy="jobs.names()")
+    cloudpickle.register_pickle_by_value(importlib.import_module(PACKAGE))
+    importlib.reload(importlib.import_module(f"{PACKAGE}.connectors"))
+    return importlib.reload(importlib.import_module(f"{PACKAGE}.{name}"))
+
+
+def _make_sendable(function: EventFunction) -> None:
+    if function.__module__ != "__main__":
+        cloudpickle.register_pickle_by_value(sys.modules[function.__module__])
+    try:
+        cloudpickle.dumps(function)
+    except (TypeError, pickle.PicklingError) as error:
+        raise JobFailed(
+            "The function cannot be sent to the cluster.",
+            cause=f"it uses something that belongs to this process: {error}",
+            remedy="make such things inside the function, or pass plain values",
+        ) from error
+
+
+def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Settings) -> str:
+    """Raise NotFound for a topic that is not there; return the topic that the job reads.
+
+    A job says which of its options are topics by their annotation. Its sink would wait a minute for one.
+    """
+    parameters = inspect.signature(module.build).parameters.values()
+    used = {p.name: str(options.get(p.name, p.default)) for p in parameters if p.annotation == "Topic"}
+    for topic in used.values():
+        topics.offsets(topic, settings=settings)
+    return used.get("source", "")
+
+
+def _offsets(start: str | Mapping[int, int], source: str, settings: Settings) -> str | Mapping[int, int]:
+    # Flink's "latest" is looked up when its reader starts: events sent just before would be missed.
+    if start != "now":
+        return start
+    return {n: high for n, (_, high) in topics.offsets(source, committed=False, settings=settings).items()}
+
+
+def _make_room(name: str, parallelism: int, settings: Settings) -> None:
+    ended = bool(cancel_orphans(settings=settings))
+    for job in running(settings=settings):
+        if job.name == name:
+            job.cancel()
+            ended = True
+    # A cancelled job's slots are free some moments after it has ended.
+    budget = SLOTS_SECONDS if ended else 0
+    try:
+        wait_until(lambda: _free_slots(settings) >= parallelism, budget, f"{parallelism} free slots")
+    except WaitTimeout as error:
+        raise _no_free_slots(name, parallelism, settings) from error
+
+
+def _free_slots(settings: Settings) -> int:
+    return int(cluster.get(settings, "/overview")["slots-available"])
+
+
+def _no_free_slots(name: str, parallelism: int, settings: Settings) -> NoFreeSlots:
+    overview = cluster.get(settings, "/overview")
+    free, total = overview["slots-available"], overview["slots-total"]
+    holders = [f"{job.name} ({job.slots()}) of {job.owner() or 'somebody else'}" for job in _all_live(settings)]
+    return NoFreeSlots(
+        f"Job {name} needs {parallelism} free slots; the cluster has {free} of {total}.",
+        cause=f"slots are held by {', '.join(holders)}" if holders else "no TaskManager has registered",
+        remedy="jobs.find(name).cancel() for one that you no longer need" if holders else cluster.REMEDY,
+    )
+
+
+def _configuration(
+    settings: Settings, parallelism: int, chaining: bool, restart_attempts: int, python_mode: str
+) -> dict[str, str]:
+    """Return all that the job needs to know; Flink does not merge the cluster's configuration into it."""
+    return {
+        "parallelism.default": str(parallelism),
+        "pipeline.max-parallelism": str(MAXIMUM_PARALLELISM),
+        "pipeline.auto-watermark-interval": "50 ms",
+        "pipeline.operator-chaining.enabled": str(chaining).lower(),
+        "python.operator-chaining.enabled": str(chaining).lower(),
+        "python.execution-mode": python_mode,
+        "python.fn-execution.bundle.time": "10",
+        "execution.buffer-timeout.interval": "10 ms",
+        "execution.checkpointing.interval": f"{settings.flink_checkpoint_interval} ms",
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        # A broker or TaskManager that is away for a while makes checkpoints fail; that is no fault of the job.
+        "execution.checkpointing.tolerable-failed-checkpoints": "10",
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": str(restart_attempts),
+        "restart-strategy.fixed-delay.delay": "500 ms",
+        "table.local-time-zone": "UTC",
+        # Every operator of an SQL job gets a uid, so that a savepoint fits the next submit.
+        "table.exec.uid.generation": "ALWAYS",
+    }
+
+
+def _overview(settings: Settings) -> list[dict[str, Any]]:
+    return list(cluster.get(settings, "/jobs/overview")["jobs"])
+
+
+def _all_live(settings: Settings) -> list[Job]:
+    return [Job(e["jid"], e["name"], settings) for e in _overview(settings) if e["state"] in LIVE_STATES]
+
+
+def _is_ours(entry: Mapping[str, Any], settings: Settings) -> bool:
+    name = str(entry["name"])
+    return name.startswith(settings.named("")) if settings.namespace else "." not in name
+
+
+def _short(name: str, settings: Settings) -> str:
+    return name.removeprefix(settings.named(""))
+
+
+def _completed(savepoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    return dict(savepoint["operation"]) if savepoint["status"]["id"] == "COMPLETED" else None
