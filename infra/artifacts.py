@@ -38,9 +38,7 @@ def fetch(folder: Path, lock: Path = LOCK) -> dict[str, list[Path]]:
     """
     groups: dict[str, dict[str, str]] = tomllib.loads(lock.read_text())
     with _progress() as callback:
-        context = MavenContext(
-            repo_cache=folder, resolver=PythonResolver(progress_callback=callback), timeout=60
-        )
+        context = MavenContext(repo_cache=folder, resolver=PythonResolver(progress_callback=callback), timeout=60)
         return {
             group: [_fetch_one(context, coordinate, sha256) for coordinate, sha256 in artifacts.items()]
             for group, artifacts in groups.items()

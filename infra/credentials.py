@@ -1,6 +1,6 @@
 """Generate the passwords of a course once, and keep them where only their owner can read them.
 
-    >>> credentials(Path(".course")).kafka_course_password
+>>> credentials(Path(".course")).kafka_course_password
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Own where everything of a course lies: folders, ports, and the names of the services.
 
-    >>> Layout(Path(".course")).port("kafka-1")
-    9092
+>>> Layout(Path(".course")).port("kafka-1")
+9092
 """
 
 from __future__ import annotations

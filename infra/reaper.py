@@ -14,7 +14,7 @@ from supervisor import childutils
 
 def main() -> None:
     while True:
-        headers, payload = childutils.listener.wait()
+        _, payload = childutils.listener.wait()
         event, _ = childutils.eventdata(payload + "\n")
         with suppress(ProcessLookupError):  # nothing was left
             os.killpg(int(event["pid"]), signal.SIGKILL)

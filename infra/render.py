@@ -1,6 +1,6 @@
 """Render the configuration templates of every service into `conf` of the course's home.
 
-    >>> render(layout, credentials, kafka_lib, elasticsearch)
+>>> render(layout, credentials, kafka_lib, elasticsearch)
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _password_hash(password: str) -> str:
     """Hash a password the way Elasticsearch's file realm reads it (Hasher.PBKDF2)."""
     salt, iterations = os.urandom(32), 10_000
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations, dklen=32)
-    return "{PBKDF2}%d$%s$%s" % (iterations, base64.b64encode(salt).decode(), base64.b64encode(digest).decode())
+    return f"{{PBKDF2}}{iterations}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
 def _write(template: str, target: Path, **values: object) -> None:

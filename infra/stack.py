@@ -1,6 +1,6 @@
 """Start all services of a course, wait until they are healthy, and stop them.
 
-    >>> with_progress = stack.start(layout)
+    >>> stack.start(layout, report=print)
     >>> stack.stop(layout)
 
 What one process started, another may stop: everything is found through supervisor or, when supervisor
@@ -9,6 +9,8 @@ itself was killed, through a variable that every process of the course carries.
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -82,13 +84,14 @@ def end_leftovers(where: Layout) -> int:
 
 
 def _processes(where: Layout) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter() if _belongs(p, where.home)]
+    return [process for process in psutil.process_iter() if belongs_to_course(process, where.home)]
 
 
-def _belongs(process: psutil.Process, home: Path) -> bool:
+def belongs_to_course(process: psutil.Process | None, home: Path) -> bool:
+    """Tell whether a process is a service, or a child of a service, of the course in `home`."""
     try:
-        return process.environ().get(MARKER) == str(home) and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return process is not None and process.environ().get(MARKER) == str(home)
+    except (psutil.AccessDenied, psutil.NoSuchProcess):  # NoSuchProcess: a zombie too
         return False
 
 
@@ -99,7 +102,9 @@ def _supervisor(where: Layout) -> xmlrpc.client.ServerProxy:
 
 def _start_supervisor(where: Layout) -> None:
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(where.conf / "supervisord.conf")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, MARKER: str(where.home)}
+    _raise_open_files_limit()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CourseError(
             "supervisor, which runs the services, did not start.",
@@ -112,3 +117,9 @@ def _start_supervisor(where: Layout) -> None:
         raise ServiceUnavailable(
             "supervisor", where.address("supervisor"), str(error), f"read {where.logs}/supervisord.log"
         ) from error
+
+
+def _raise_open_files_limit() -> None:
+    """Let the services inherit as many open files as we may have; Kafka and Elasticsearch hold thousands."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

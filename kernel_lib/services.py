@@ -28,6 +28,7 @@ from kernel_lib.waiting import wait_until
 
 PROBE_TIMEOUT_SECONDS = 3.0
 START_TIMEOUT_SECONDS = 90.0
+NOT_STARTED = "not started"
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _judge(name: str, info: dict[str, Any], settings: Settings) -> tuple[str, st
     """Turn what supervisor knows, and what the process itself answers, into a state and a reason."""
     state = info["statename"]
     if state in ("STOPPED", "STOPPING"):
-        return "stopped", "not started" if not info["start"] else "was stopped or killed"
+        return "stopped", NOT_STARTED if not info["start"] else "was stopped or killed"
     if state in ("FATAL", "BACKOFF", "EXITED", "UNKNOWN"):
         return "failed", info["spawnerr"] or info["description"] or "ended by itself"
     if _is_paused(info["pid"]):

@@ -1,0 +1,93 @@
+"""Run JupyterLab of the course in the foreground until it is told to stop.
+
+>>> lab.run(layout, credentials, open_browser=True)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import httpx
+
+from infra.credentials import Credentials
+from infra.layout import CHECKOUT, Layout
+from kernel_lib.errors import ServiceUnavailable
+from kernel_lib.waiting import wait_until
+
+CONFIGURATION = CHECKOUT / "infra" / "jupyter"
+FIRST_NOTEBOOK = "notebooks/00_cockpit.ipynb"
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 10
+
+
+def address(where: Layout, secrets: Credentials, path: str = FIRST_NOTEBOOK) -> str:
+    """Return the address of a notebook, with the token that opens it."""
+    return f"http://{where.address('jupyterlab')}/lab/tree/{path}?token={secrets.jupyter_token}"
+
+
+def run(where: Layout, secrets: Credentials, *, open_browser: bool, ready: Callable[[str], None]) -> None:
+    """Start JupyterLab, call `ready` with its address, and wait until it ends; an interrupt ends it.
+
+    Raises ServiceUnavailable when it does not answer within 60 s.
+    """
+    process = start(where, secrets, open_browser=open_browser)
+    try:
+        wait_until_it_answers(where, process)
+        ready(address(where, secrets))
+        process.wait()
+    finally:
+        stop(process)
+
+
+def start(where: Layout, secrets: Credentials, *, open_browser: bool = False) -> subprocess.Popen[bytes]:
+    """Start JupyterLab as a process of its own, its log beside those of the services."""
+    command = [sys.executable, "-m", "jupyterlab", f"--config={CONFIGURATION}/jupyter_lab_config.py"]
+    command += [f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={CHECKOUT}"]
+    command += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", f"--ServerApp.open_browser={open_browser}"]
+    if os.geteuid() == 0:
+        command.append("--allow-root")
+    environment = {
+        **os.environ,
+        "COURSE_HOME": str(where.home),
+        "JUPYTER_TOKEN": secrets.jupyter_token,
+        "JUPYTER_CONFIG_PATH": str(CONFIGURATION),
+    }
+    with (where.logs / "jupyterlab.log").open("ab") as log:
+        # A session of its own: an interrupt at the terminal reaches us, and we stop it in order.
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_until_it_answers(where: Layout, process: subprocess.Popen[bytes]) -> None:
+    """Wait until JupyterLab serves pages. Raises ServiceUnavailable when it ended or takes more than 60 s."""
+
+    def settled() -> bool:
+        return process.poll() is not None or _answers(where)
+
+    wait_until(settled, START_TIMEOUT_SECONDS, "JupyterLab to answer", remedy="./course logs jupyterlab")
+    if process.poll() is not None:
+        raise ServiceUnavailable(
+            "JupyterLab",
+            where.address("jupyterlab"),
+            f"it ended with code {process.returncode}",
+            "./course logs jupyterlab",
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End JupyterLab and its kernels; harmless when it has ended."""
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _answers(where: Layout) -> bool:
+    try:
+        return httpx.get(f"http://{where.address('jupyterlab')}/api", timeout=2).is_success
+    except httpx.TransportError:
+        return False
