@@ -12,7 +12,7 @@ import hashlib
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import rich.progress
@@ -47,7 +47,7 @@ def fetch(folder: Path, lock: Path = LOCK) -> dict[str, list[Path]]:
 
 def _fetch_one(context: MavenContext, coordinate: str, sha256: str) -> Path:
     artifact = _artifact(context, coordinate)
-    path = artifact.cached_path
+    path = context.repo_cache / artifact.component.path_prefix / artifact.filename
     if path.exists() and _sha256(path) != sha256:
         path.unlink()  # an interrupted download, or a file that changed since
     try:
@@ -80,7 +80,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int], object]]:
+def _progress() -> Iterator[Callable[[str, int], AbstractContextManager[Callable[[int], None]]]]:
     columns = (
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),

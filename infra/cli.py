@@ -8,7 +8,7 @@ import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import rich
@@ -258,7 +258,7 @@ def test(words: tuple[str, ...]) -> None:
     sys.exit(proof.run(words))
 
 
-def run() -> NoReturn:
+def run() -> None:
     """Run the command line; errors of the course are printed as sentences."""
     try:
         sys.exit(main(standalone_mode=False, prog_name="./course"))

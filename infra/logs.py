@@ -80,7 +80,8 @@ def _open_at_end(path: Path) -> TextIO:
 def _news(files: dict[str, TextIO]) -> list[Line]:
     for name, file in files.items():
         if Path(file.name).stat().st_ino != _inode(file):  # rotated meanwhile
-            files[name] = Path(file.name).open(errors="replace")
+            file.close()
+            files[name] = open(file.name, errors="replace")  # noqa: SIM115  closed when it is rotated, like its predecessor
     fresh = [line for name, file in files.items() for line in _stamped(name, iter(file.read().splitlines()))]
     return sorted(fresh, key=lambda line: line.time)
 

@@ -78,7 +78,7 @@ def check_path(path: Path) -> Iterator[Finding]:
     if bad:
         yield Finding(
             True,
-            f"The path {text!r} contains {', '.join(map(repr, bad))}, which the services' start scripts do not survive.",
+            f"The path {text!r} contains {', '.join(map(repr, bad))}, which the services cannot take.",
             "move the checkout to a path of letters, digits and _ . + @ ~ -",
         )
     if len(text) > LONGEST_PATH:
@@ -154,7 +154,7 @@ def _listeners() -> dict[int, psutil.Process | None]:
     """Return the ports of this machine on which somebody listens; the process is None when it is another user's."""
     found: dict[int, psutil.Process | None] = {}
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr:
             found[connection.laddr.port] = _process(connection.pid)
     return found
 

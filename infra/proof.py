@@ -54,7 +54,8 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def _passes(name: str, extra: list[str], environment: dict[str, str], *, fix: bool) -> bool:
     print(f"\n=== {name} ===", flush=True)
     commands = _fixing() if fix and name == "lint" else STAGES[name](extra)
-    return all([_succeeds(command, environment) for command in commands])
+    succeeded = [_succeeds(command, environment) for command in commands]
+    return all(succeeded)
 
 
 def _succeeds(command: Command, environment: dict[str, str]) -> bool:

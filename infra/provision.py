@@ -9,7 +9,7 @@ own topics, and nothing with users, ACLs or brokers. (Elasticsearch reads its us
 from __future__ import annotations
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclOperation,
     AclPermissionType,

@@ -13,6 +13,8 @@
     ├── ServiceControlFailed        supervisor could not start, stop or kill a process
     └── WaitTimeout                 a condition did not become true in its time budget
 
+Each says what failed with the values, the probable cause, and what to do next:
+
     >>> raise ServiceUnavailable("Kafka", "127.0.0.1:9092", "connection refused", "./course up")
 """
 

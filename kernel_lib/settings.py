@@ -107,7 +107,7 @@ def load(**overrides: Any) -> Settings:
     Raises ConfigurationError naming each variable that is missing or wrong.
     """
     try:
-        return Settings(_env_file=(home() / "course.env", home() / "secrets.env"), **overrides)
+        return Settings(_env_file=(home() / "course.env", home() / "secrets.env"), **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
         # Pydantic's own text repeats the values, and one of them may be a secret.
         problems = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))

@@ -1,5 +1,7 @@
 """Own the only polling loop of the repository.
 
+Example:
+
     >>> wait_until(lambda: path.exists(), timeout_seconds=5, what="the file to appear")
 """
 
@@ -33,7 +35,5 @@ def wait_until(
         if value:
             return value
         if time.monotonic() >= deadline:
-            raise WaitTimeout(
-                f"Waited {timeout_seconds:g} s for {what}.", cause=f"last seen: {value!r}", remedy=remedy
-            )
+            raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", cause=f"last seen: {value!r}", remedy=remedy)
         time.sleep(interval_seconds)
