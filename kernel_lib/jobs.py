@@ -216,11 +216,13 @@ def submit(
             name = name or getattr(job, "__name__", "").strip("<>")
         name = name or module.__name__.rpartition(".")[2]
         parallelism = parallelism or settings.flink_parallelism
-        source = _check_topics(module, options, settings)
+        used = _check_topics(module, options, settings)
+        source = used.get("source", "")
         _make_room(name, parallelism, settings)
         if "start" in inspect.signature(module.build).parameters:
             options["start"] = _offsets(start, source, settings)
         parameters = Owner.this_process(owner, lesson).parameters() | {"job": name, "source": source}
+        parameters |= {f"topic-{option}": topic for option, topic in used.items()}
         configuration = _configuration(settings, parallelism, chaining, restart_attempts, python_mode)
         with gateway.translated(settings, name):
             environment = gateway.remote_environment(settings, configuration)
@@ -296,8 +298,8 @@ def _make_sendable(function: EventFunction) -> None:
         ) from error
 
 
-def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Settings) -> str:
-    """Raise NotFound for a topic that is not there; return the topic that the job reads.
+def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """Raise NotFound for a topic that is not there; return the job's topics by the names of its options.
 
     A job says which of its options are topics by their annotation. Its sink would wait a minute for one.
     """
@@ -305,7 +307,7 @@ def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Sett
     used = {p.name: str(options.get(p.name, p.default)) for p in parameters if p.annotation == "Topic"}
     for topic in used.values():
         topics.offsets(topic, settings=settings)
-    return used.get("source", "")
+    return used
 
 
 def _offsets(start: str | Mapping[int, int], source: str, settings: Settings) -> str | Mapping[int, int]:
