@@ -29,7 +29,7 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 COLOURS = {"healthy": "green", "starting": "yellow", "stopped": "dim", "paused": "yellow"}
 
-console = rich.console.Console(highlight=False)
+console = rich.console.Console(highlight=False, soft_wrap=True)
 
 
 def layout(port_offset: int | None = None) -> Layout:
@@ -82,7 +82,7 @@ def lab(no_browser: bool, keep: bool, port_offset: int | None) -> None:
 
 
 def _say_where(address: str) -> None:
-    console.print(f"JupyterLab is ready: {address}", soft_wrap=True)
+    console.print(f"JupyterLab is ready: {address}")
     console.print("Ctrl-C ends it.")
 
 
