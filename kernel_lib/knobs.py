@@ -9,14 +9,13 @@ A knob calls its target in the background, so that a slow target never blocks th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import ipywidgets as widgets
 
-from kernel_lib import live
+from kernel_lib import live, runs
 from kernel_lib.plots import refresher
 from kernel_lib.plots.view import twin
 from kernel_lib.producer import Producer
@@ -25,12 +24,12 @@ _turning = ThreadPoolExecutor(max_workers=2, thread_name_prefix="knobs")
 
 
 class Knob:
-    """A slider bound to a function that applies a value and returns when it is in force."""
+    """A slider bound to a function that applies a value and returns, when it is in force, the milliseconds it took."""
 
     def __init__(
         self,
         label: str,
-        apply: Callable[[float], object],
+        apply: Callable[[float], float],
         *,
         value: float,
         least: float,
@@ -96,7 +95,7 @@ class Knob:
             self._take(*self._turn)
             self._turn = None
         if self.requested != self.in_force and not self._problem:
-            self._turn = (self.requested, _turning.submit(_timed, self._apply, self.requested))
+            self._turn = (self.requested, _turning.submit(self._apply, self.requested))
 
     def _take(self, value: float, turn: Future[float]) -> None:
         error = turn.exception()
@@ -115,21 +114,15 @@ class Knob:
         return self.text
 
 
-def _timed(apply: Callable[[float], object], value: float) -> float:
-    started = time.perf_counter()
-    apply(value)
-    return (time.perf_counter() - started) * 1000
-
-
 def rate(producer: Producer, *, least: float = 10, most: float = 1000, step: float = 10) -> Knob:
     """Return a slider for a producer's events per second."""
     return Knob(
         "events per second",
-        lambda value: producer.set(events_per_second=value),
-        value=producer.stats.asked_events_per_second,
+        lambda value: producer.set(events_per_second=value).milliseconds,
+        value=runs.Run.open(producer.run).knob_log().last.events_per_second,
         least=least,
         most=most,
         step=step,
         unit="events/s",
-        gone=lambda: "" if producer.running else "its producer has ended: start it again",
+        gone=lambda: "" if producer.alive else "its producer has ended: start it again",
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -131,12 +131,12 @@ class TopicTail:
         )
         register(name or f"tail of {self.settings.named(topic)}", self)
 
-    def poll(self) -> list[topics.Record]:
+    def poll(self) -> list[kafka_client.Record]:
         """Return the records that arrived since the last call, oldest first; never blocks, never raises."""
         if self._consumer is None:
             return []
         messages = self._consumer.consume(self.max_records, timeout=0)
-        records = [topics.Record.from_message(message) for message in messages if self._readable(message)]
+        records = [kafka_client.Record.from_message(message) for message in messages if self._readable(message)]
         if records:
             self.last_record_at = time.time()
         if len(messages) == self.max_records:
@@ -186,27 +186,6 @@ class TopicTail:
 
     def _noted(self, error: KafkaError) -> None:
         self.problem = in_one_line(kafka_client.error_for(error, self.settings, topic=self.topic))
-
-
-class Rates(Poller[dict[str, float]]):
-    """Read growing counters in the background and return how fast each grew between the last two readings."""
-
-    def __init__(self, counters: Callable[[], Mapping[str, float]], *, every_seconds: float = 1.0) -> None:
-        self._counters = counters
-        self._before: tuple[float, Mapping[str, float]] | None = None
-        super().__init__(self._read, every_seconds=every_seconds)
-
-    def _read(self) -> dict[str, float]:
-        before, now = self._before, (time.monotonic(), self._counters())
-        self._before = now
-        return per_second(before, now) if before else {}
-
-
-def per_second(before: tuple[float, Mapping[str, float]], now: tuple[float, Mapping[str, float]]) -> dict[str, float]:
-    """Return the growth per second of the counters in both readings; one that was reset counts from 0."""
-    seconds = max(now[0] - before[0], 0.001)
-    grown = {name: (value, before[1][name]) for name, value in now[1].items() if name in before[1]}
-    return {name: (new - old if new >= old else new) / seconds for name, (new, old) in grown.items()}
 
 
 def clock_time(epoch_seconds: float) -> str:

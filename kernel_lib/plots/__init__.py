@@ -8,7 +8,7 @@
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.refresher import stop
 from kernel_lib.plots.services_board import ServicesBoard
-from kernel_lib.plots.topology import Topology
+from kernel_lib.plots.topology import JobGraph, Pipeline, Topology
 from kernel_lib.plots.view import View, load
 
-__all__ = ["EventRate", "ServicesBoard", "Topology", "View", "load", "stop"]
+__all__ = ["EventRate", "JobGraph", "Pipeline", "ServicesBoard", "Topology", "View", "load", "stop"]

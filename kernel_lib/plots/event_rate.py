@@ -16,18 +16,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, LabelSet, Range1d
-from numpy.typing import NDArray
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, Range1d
 
 from kernel_lib import live
+from kernel_lib.kafka_client import Record
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since
-from kernel_lib.topics import Record
 
 SECONDS_SHOWN = 60
 QUIET_AFTER_SECONDS = 6.0
-Columns = dict[str, NDArray[Any]]
+Columns = dict[str, Any]
 
 
 class WindowCount(msgspec.Struct, frozen=True):
@@ -100,7 +98,7 @@ class EventRate(View):
     ) -> None:
         self.tail = tail
         self.types = tuple(types)
-        self._because = because or (lambda: "no window has closed: does the producer send, and is the job running?")
+        self._because = because or (lambda: "no window closes: a producer must send and the job must run")
         self._counts: deque[WindowCount] = deque(maxlen=SECONDS_SHOWN * 3 * (len(self.types) + 1))
         self._arrived_at: float | None = None
         self.labels = ColumnDataSource(label_columns(rate_columns([], self.types), self.types))
@@ -136,15 +134,13 @@ class EventRate(View):
         tips = [("window", "@window_end{%H:%M:%S}"), ("total", "@total{0,0}/s")]
         tips += [(kind, f"@{{{kind}}}{{0,0}}/s") for kind in self.types]
         hover = HoverTool(tooltips=tips, formatters={"@window_end": "datetime"}, mode="vline")
-        plot = look.figure(title_of_y="events / s", hover=hover, x_axis_type="datetime", x_range=Range1d(0, 1))
+        axes: Any = {"title_of_x": "event time (UTC)", "title_of_y": "events / s", "x_axis_type": "datetime"}
+        plot = look.figure(hover=hover, x_range=Range1d(start=0, end=1), **axes)
         stack = (*self.types, "other")
         colours = [*look.PALETTE[: len(self.types)], look.QUIET]
         plot.varea_stack(stack, x="window_end", source=source, color=colours, fill_alpha=0.75)
         hover.renderers = [plot.line("window_end", "total", source=source, color=look.INK, width=1.5)]
-        plot.add_layout(
-            LabelSet(x="x", y="y", text="text", source=self.labels, x_offset=8, text_baseline="middle",
-                     text_font=value(look.FONT), text_font_size="13px", text_color=look.INK)
-        )  # fmt: skip
+        look.text(plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=8)
         plot.xaxis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
         plot.y_range.start = 0
         return plot

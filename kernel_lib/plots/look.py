@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bokeh.models import HoverTool
+from bokeh.core.properties import value
+from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure as bokeh_figure
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: distinguishable with any common colour blindness.
@@ -20,28 +21,36 @@ INK = "#7b808a"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 
 
-def figure(*, title_of_y: str = "", height: int = 300, hover: HoverTool | None = None, **options: Any) -> bokeh_figure:
+def figure(
+    *, title_of_y: str = "", title_of_x: str = "", height: int = 300, hover: HoverTool | None = None, **options: Any
+) -> Any:
     """Return an empty figure in the look of the course, as wide as its cell."""
     options.setdefault("tools", [hover] if hover else [])
-    plot = bokeh_figure(
+    plot: Any = bokeh_figure(
         height=height, min_width=480, max_width=1100, sizing_mode="stretch_width", toolbar_location=None, **options
     )
     plot.background_fill_alpha = 0
     plot.border_fill_alpha = 0
     plot.outline_line_color = None
-    plot.yaxis.axis_label = title_of_y
+    plot.xaxis.axis_label, plot.yaxis.axis_label = title_of_x, title_of_y
     _axes(plot)
     return plot
 
 
-def bare(plot: bokeh_figure) -> bokeh_figure:
+def text(plot: Any, x: str, y: str, words: str, source: ColumnDataSource, **options: Any) -> None:
+    """Write the column `words` at (x, y), centred unless told otherwise."""
+    centred = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
+    plot.text(x, y, words, source=source, text_font=value(FONT), **(centred | options))
+
+
+def bare(plot: Any) -> Any:
     """Take the axes and the grid away: for pictures whose positions mean nothing."""
     plot.axis.visible = False
     plot.grid.visible = False
     return plot
 
 
-def _axes(plot: bokeh_figure) -> None:
+def _axes(plot: Any) -> None:
     for axis in plot.axis:
         axis.axis_label_text_font = axis.major_label_text_font = FONT
         axis.axis_label_text_color = axis.major_label_text_color = INK

@@ -35,7 +35,7 @@ ACTIONS = ("start", "stop", "kill")
 _acting = ThreadPoolExecutor(max_workers=4, thread_name_prefix="board")
 
 
-def board_columns(statuses: Sequence[ServiceStatus]) -> dict[str, list[Any]]:
+def board_columns(statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
     """Return one column a field, one row a service."""
     return {field: [getattr(status, field) for status in statuses] for field in FIELDS}
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
-from kernel_lib import live
+from kernel_lib import dataflow, live
+from kernel_lib.dataflow import Graph
+from kernel_lib.jobs import Job
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, no_data_since
+from kernel_lib.settings import Settings
 
 ROW_PIXELS = 84
 BOX_WIDTH, BOX_HEIGHT = 0.66, 0.62
@@ -30,40 +31,14 @@ LABEL_CHARACTERS = 15
 STALE_SECONDS = 6.0
 
 
-@dataclass(frozen=True)
-class Node:
-    """A box: its key, what to write in it, its kind (a key of FILLS), and what hovering says."""
-
-    key: str
-    label: str
-    kind: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An arrow and the records per second on it; None while that is not known."""
-
-    source: str
-    target: str
-    per_second: float | None = None
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What to draw; `reason` says why there is nothing to draw or nothing moves."""
-
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    reason: str = ""
-
-
 def places(graph: Graph) -> dict[str, tuple[float, float]]:
     """Return (column, row) of each node: a column right of everything that feeds it, rows centred on 0."""
-    columns = {node.key: 0 for node in graph.nodes}
-    for _ in graph.nodes:
+    columns = {node.key: node.column or 0 for node in graph.nodes}
+    fixed = {node.key for node in graph.nodes if node.column is not None}
+    for _ in graph.nodes:  # as often as the longest way can be; a circle stops there too
         for edge in graph.edges:
-            columns[edge.target] = min(max(columns[edge.target], columns[edge.source] + 1), len(graph.nodes))
+            if edge.target not in fixed:
+                columns[edge.target] = min(max(columns[edge.target], columns[edge.source] + 1), len(graph.nodes))
     rows: dict[str, float] = {}
     for column in sorted(set(columns.values())):
         keys = [key for key in columns if columns[key] == column]
@@ -130,8 +105,8 @@ def graph_sentence(graph: Graph) -> str:
 class Topology(View):
     """A dataflow that `read` returns as a Graph; asked once a second in the background."""
 
-    def __init__(self, read: Callable[[], Graph], *, title: str, name: str) -> None:
-        self.poller = live.Poller(read, every_seconds=1.0)
+    def __init__(self, read: Callable[[], Graph], *, title: str, name: str, every_seconds: float = 1.0) -> None:
+        self.poller = live.Poller(read, every_seconds=every_seconds)
         self.edges = ColumnDataSource(edge_columns(Graph((), ())))
         self._graph: Graph | None = None
         source = ColumnDataSource(node_columns(Graph((), ())))
@@ -166,7 +141,11 @@ class Topology(View):
 
     def _figure(self, source: ColumnDataSource) -> Any:
         hover = HoverTool(tooltips="@note", point_policy="follow_mouse")
-        plot = look.bare(look.figure(height=ROW_PIXELS * 2, hover=hover, x_range=Range1d(0, 1), y_range=Range1d(-1, 1)))
+        plot = look.bare(
+            look.figure(
+                height=ROW_PIXELS * 2, hover=hover, x_range=Range1d(start=0, end=1), y_range=Range1d(start=-1, end=1)
+            )
+        )
         curve = {
             "x0": "x0",
             "y0": "y0",
@@ -185,16 +164,21 @@ class Topology(View):
         boxes = plot.rect(x="x", y="y", width=BOX_WIDTH, height=BOX_HEIGHT, source=source, fill_color="fill",
                           line_color=None, border_radius=6)  # fmt: skip
         hover.renderers = [boxes]
-        text = {"text_align": "center", "text_baseline": "middle", "text_font": value(look.FONT)}
-        plot.text("x", "y", "label", source=source, text_color="white", text_font_size="12px", **text)
-        plot.text("middle", "middle_y", "text", source=self.edges, text_color=look.INK, text_font_size="12px",
-                  text_font_style="bold", **text)  # fmt: skip
+        look.text(plot, "x", "y", "label", source, text_color="white", text_font_size="12px")
+        look.text(plot, "middle", "middle_y", "text", self.edges, text_color=look.INK, text_font_style="bold")
         return plot
 
 
-def merged(graphs: Sequence[Graph]) -> Graph:
-    """Return graphs as one; a node with the same key in several is one node."""
-    nodes = {node.key: node for graph in graphs for node in graph.nodes}
-    reasons = [graph.reason for graph in graphs if graph.reason]
-    edges = tuple(edge for graph in graphs for edge in graph.edges)
-    return Graph(tuple(nodes.values()), edges, "; ".join(reasons))
+class JobGraph(Topology):
+    """The tasks of one job between their topics."""
+
+    def __init__(self, job: Job, *, name: str = "job graph") -> None:
+        super().__init__(dataflow.JobReader(job), title=f"Job {job.name}, records per second", name=name)
+
+
+class Pipeline(Topology):
+    """Producers, topics and running jobs of the course."""
+
+    def __init__(self, *, settings: Settings | None = None, name: str = "pipeline") -> None:
+        read = dataflow.PipelineReader(settings)
+        super().__init__(read, title="The pipeline, records per second", name=name, every_seconds=2.0)

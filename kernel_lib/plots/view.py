@@ -51,6 +51,9 @@ class _Canvas(BokehModel):  # type: ignore[misc]
 class View(ABC):
     """A live picture: shown by being the last value of a cell."""
 
+    root: Any
+    source: Any
+
     def __init__(self, root: LayoutDOM | widgets.Widget, source: ColumnDataSource, *, title: str, name: str) -> None:
         self.root, self.source, self.title, self.name = root, source, title, name
         self.text = "no data yet"
@@ -127,7 +130,7 @@ def twin(text: str) -> str:
 
 def no_data_since(last_at: float | None, because: str) -> str:
     """Return the sentence for a picture that stands still."""
-    reason = f" because {because}" if because else ""
+    reason = f" because {because.rstrip('.')}" if because else ""
     if last_at is None:
         return f"No data yet{reason}."
     return f"No data since {live.clock_time(last_at)} ({time.time() - last_at:.0f} s ago){reason}."

@@ -1,0 +1,194 @@
+"""Own what flows where, and how fast: topics, producers and running jobs as a graph that a picture can draw.
+
+A reader is a function that returns the graph as it is now; the rates are between its last two calls.
+
+    >>> read = dataflow.JobReader(job)
+    >>> read().edges
+    (Edge(source='topic user-events', target='cbc357cc', per_second=100.2), ...)
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kernel_lib import jobs, topics
+from kernel_lib.records import EVENT_TYPES
+from kernel_lib.settings import Settings, load
+
+RESULTS = ("metrics", "processed-events", "alerts")
+SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)\[\d+\]: (?P<part>Writer|Committer)")
+LABELS = (
+    (re.compile(r"Source: "), "read {source}"),
+    (re.compile(r"LocalWindowAggregate"), "count, before the shuffle"),
+    (re.compile(r"GlobalWindowAggregate|WindowAggregate"), "count per window"),
+    (re.compile(r"WatermarkAssigner"), "watermark"),
+    (re.compile(r"Calc"), "filter, pick columns"),
+    (re.compile(r"TableToDataSteam|DataSteamToTable|StreamToTable|SinkConversion|SourceConversion"), "convert"),
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box: its key, what to write in it, its kind, what hovering says, and its column if that is fixed."""
+
+    key: str
+    label: str
+    kind: str
+    note: str = ""
+    column: int | None = None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An arrow and the records per second on it; None while that is not known."""
+
+    source: str
+    target: str
+    per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What to draw; `reason` says why nothing moves."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    reason: str = ""
+
+
+class Rates:
+    """How fast counters grew between the last two readings."""
+
+    def __init__(self) -> None:
+        self._before: tuple[float, Mapping[str, float]] | None = None
+
+    def of(self, counters: Mapping[str, float], *, now: float | None = None) -> dict[str, float]:
+        """Return the growth per second since the last call, of the counters in both; {} at first."""
+        now = time.monotonic() if now is None else now
+        before, self._before = self._before, (now, counters)
+        return per_second(before, (now, counters)) if before else {}
+
+
+def per_second(before: tuple[float, Mapping[str, float]], now: tuple[float, Mapping[str, float]]) -> dict[str, float]:
+    """Return the growth per second of the counters in both readings; one that was reset counts from 0."""
+    seconds = max(now[0] - before[0], 0.001)
+    grown = {name: (value, before[1][name]) for name, value in now[1].items() if name in before[1]}
+    return {name: (new - old if new >= old else new) / seconds for name, (new, old) in grown.items()}
+
+
+class JobReader:
+    """Read one job: its tasks between the topics it reads and writes."""
+
+    def __init__(self, job: jobs.Job) -> None:
+        self.job = job
+        self._rates = Rates()
+        self._parameters: dict[str, str] | None = None
+
+    def __call__(self) -> Graph:
+        if self._parameters is None:
+            self._parameters = self.job.parameters()
+        flink, counters, state = self.job.graph(), self.job.counters(), self.job.state()
+        figures = {f"{vertex} in": c.records_in for vertex, c in counters.items()}
+        figures |= {f"{vertex} out": c.records_out for vertex, c in counters.items()}
+        return job_graph(flink, self._rates.of(figures), self._parameters, self._reason(state))
+
+    def _reason(self, state: str) -> str:
+        if state == "RUNNING":
+            return ""
+        failure = self.job.failure() if state in ("FAILED", "RESTARTING", "FAILING") else ""
+        return f"job {self.job.name} is {state}" + (f": {failure}" if failure else "")
+
+
+def job_graph(flink: jobs.Graph, rates: Mapping[str, float], parameters: Mapping[str, str], reason: str) -> Graph:
+    """Return a job's tasks and topics; committers move no records and are left out."""
+    tasks = {vertex.id: vertex for vertex in flink.vertices if not _is_committer(vertex.name)}
+    edges = [(a, b) for a, b in flink.edges if a in tasks and b in tasks]
+    inputs = Counter(b for _, b in edges)
+    nodes = [_task(vertex, parameters) for vertex in tasks.values()]
+    arrows = [Edge(a, b, rates.get(f"{b} in" if inputs[b] == 1 else f"{a} out")) for a, b in edges]
+    for vertex in tasks.values():
+        written = written_topic(vertex.name, parameters)
+        if not inputs[vertex.id]:
+            nodes.append(topic_node(parameters["source"]))
+            arrows.append(Edge(f"topic {parameters['source']}", vertex.id, rates.get(f"{vertex.id} out")))
+        elif written:
+            nodes.append(topic_node(written))
+            arrows.append(Edge(vertex.id, f"topic {written}", rates.get(f"{vertex.id} in")))
+    unique = {node.key: node for node in nodes}
+    return Graph(tuple(unique.values()), tuple(arrows), reason)
+
+
+class PipelineReader:
+    """Read the whole pipeline: the raw topics and what is produced into them, running jobs, result topics."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load()
+        self._topics = Rates()
+        self._readers: dict[str, JobReader] = {}
+
+    def __call__(self) -> Graph:
+        sizes = {name: float(self._end(name)) for name in EVENT_TYPES}
+        running = jobs.running(settings=self.settings)
+        self._readers = {job.id: self._readers.get(job.id) or JobReader(job) for job in running}
+        graphs = {job.name: self._readers[job.id]() for job in running}
+        return pipeline_graph(self._topics.of(sizes), graphs)
+
+    def _end(self, topic: str) -> int:
+        ends = topics.offsets(topic, committed=False, settings=self.settings)
+        return sum(high for _, high in ends.values())
+
+
+def pipeline_graph(produced: Mapping[str, float], running: Mapping[str, Graph]) -> Graph:
+    """Return producers, raw topics, one box a job, result topics; `produced` is records per second by topic."""
+    nodes = [Node("producers", "producers", "producer", column=0)]
+    nodes += [topic_node(name, column=1) for name in EVENT_TYPES]
+    nodes += [topic_node(name, column=3) for name in RESULTS]
+    edges = [Edge("producers", f"topic {name}", produced.get(name)) for name in EVENT_TYPES]
+    for name, graph in running.items():
+        key = f"job {name}"
+        tasks = {node.key for node in graph.nodes if node.kind != "topic"}
+        nodes.append(Node(key, name, "failed" if graph.reason else "job", graph.reason or f"job {name}", column=2))
+        edges += [Edge(e.source, key, e.per_second) for e in graph.edges if e.source not in tasks]
+        edges += [Edge(key, e.target, e.per_second) for e in graph.edges if e.target not in tasks]
+    reasons = [graph.reason for graph in running.values() if graph.reason]
+    idle = "" if running else "no job is running"
+    return Graph(tuple(nodes), tuple(edges), "; ".join(reasons) or idle)
+
+
+def topic_node(name: str, *, column: int | None = None) -> Node:
+    """Return the box of a topic."""
+    return Node(f"topic {name}", name, "topic", f"topic {name}", column)
+
+
+def written_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
+    """Return the topic that a task writes, "" if it writes none; jobs.submit notes table and topic."""
+    sink = SINK.search(vertex_name)
+    if not sink:
+        return ""
+    return parameters.get(f"topic-{sink['table']}") or parameters.get("topic-sink") or sink["table"]
+
+
+def task_label(vertex_name: str, parameters: Mapping[str, str]) -> str:
+    """Return a task's name in plain words; Flink's own names of SQL tasks are for its planner."""
+    written = written_topic(vertex_name, parameters)
+    if written:
+        return f"write {written}"
+    for pattern, words in LABELS:
+        if pattern.search(vertex_name):
+            return words.format(source=parameters.get("source", ""))
+    return vertex_name
+
+
+def _task(vertex: jobs.Vertex, parameters: Mapping[str, str]) -> Node:
+    note = f"{vertex.name} · {vertex.status} · parallelism {vertex.parallelism}"
+    kind = "operator" if vertex.status in ("RUNNING", "FINISHED") else "failed"
+    return Node(vertex.id, task_label(vertex.name, parameters), kind, note)
+
+
+def _is_committer(vertex_name: str) -> bool:
+    sink = SINK.search(vertex_name)
+    return sink is not None and sink["part"] == "Committer"
