@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import repeat, starmap
 from random import Random
 from statistics import NormalDist
 from typing import Any, NamedTuple, Protocol
@@ -81,6 +82,8 @@ class Stream(Protocol):
 
     event_types: tuple[str, ...]
 
+    def types(self, first: int, count: int, log: KnobLog) -> NDArray[np.int64]: ...
+
     def emit(self, first: int, count: int, log: KnobLog, *, run: str, sent_at: int) -> Emission: ...
 
 
@@ -117,6 +120,10 @@ class UserEvents:
             return Columns(log.times_ms(first, count), *parts[0])
         return Columns(log.times_ms(first, count), *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
+    def types(self, first: int, count: int, log: KnobLog) -> NDArray[np.int64]:
+        """Return the event types of `count` events from index `first` on, as indices into `event_types`."""
+        return self.columns(first, count, log).event_type
+
     def events(self, first: int, count: int, log: KnobLog, *, run: str, sent_at: int = 0) -> list[UserEvent]:
         """Return `count` events from index `first` on; `run` and `sent_at` (epoch, ms) go into them as they are."""
         return self._events(self.columns(first, count, log), first, run, sent_at)
@@ -128,27 +135,21 @@ class UserEvents:
         return Emission([*events], [event.userId for event in events], columns.event_type)
 
     def _events(self, columns: Columns, first: int, run: str, sent_at: int) -> list[UserEvent]:
-        ids, agents, places = self.user_ids, self.user_agents, self.locations
-        pages, types = self.pages, self.event_types
         stamps = np.datetime_as_string(columns.time_ms.astype("datetime64[ms]"), unit="ms").tolist()
-        rows = zip(stamps, *(column.tolist() for column in columns[1:]), strict=True)
-        return [
-            # fmt: off
-            UserEvent(
-                f"{run}-{index}",
-                stamp + "Z",
-                ids[user],
-                types[kind],
-                f"s-{session:012x}",
-                pages[page],
-                seconds,
-                agents[user],
-                places[user],
-                sent_at,
-            )
-            # fmt: on
-            for index, (stamp, user, kind, page, session, seconds) in enumerate(rows, first)
-        ]
+        users = columns.user.tolist()
+        fields = zip(
+            [f"{run}-{index}" for index in range(first, first + len(users))],
+            [stamp + "Z" for stamp in stamps],
+            map(self.user_ids.__getitem__, users),
+            map(self.event_types.__getitem__, columns.event_type.tolist()),
+            [f"s-{session:012x}" for session in columns.session.tolist()],
+            map(self.pages.__getitem__, columns.page.tolist()),
+            columns.duration.tolist(),
+            map(self.user_agents.__getitem__, users),
+            map(self.locations.__getitem__, users),
+            repeat(sent_at),
+        )
+        return list(starmap(UserEvent, fields))
 
     def _segment(self, first: int, count: int, knobs: Knobs) -> tuple[NDArray[Any], ...]:
         frames, places = self._frames, _places(knobs.events_per_second)

@@ -120,6 +120,13 @@ class Heard:
         if self.all_down:
             raise _unreachable(settings, self.unreachable or "no broker accepts connections")
 
+    def check_once(self, settings: Settings) -> None:
+        """Raise as `check` does, and forget it: for a caller who goes on polling."""
+        try:
+            self.check(settings)
+        finally:
+            self.forget()
+
 
 def config(settings: Settings, heard: Heard, **extra: Any) -> dict[str, Any]:
     """Return a librdkafka configuration; it contains the password, so never print it."""
