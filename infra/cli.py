@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Collection
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from infra import lab as jupyterlab
 from infra import logs as service_logs
 from infra import preflight, prepare, stack
 from infra.credentials import credentials
-from infra.layout import SERVICES, Layout
+from infra.layout import PORTS, SERVICES, Layout
 from kernel_lib import jobs, producer, services, settings, topics
 from kernel_lib.errors import ConfigurationError, CourseError
 from kernel_lib.services import ServiceStatus
@@ -30,6 +32,7 @@ EXIT_INTERRUPTED = 130
 COLOURS = {"healthy": "green", "starting": "yellow", "stopped": "dim", "paused": "yellow"}
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
+complaints = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def layout(port_offset: int | None = None) -> Layout:
@@ -91,21 +94,21 @@ def _say_where(address: str) -> None:
 def up(port_offset: int | None) -> None:
     """Start all services and wait until each is healthy; harmless when they are."""
     where = layout(port_offset)
-    _check(where)
+    _check(where, preflight.SERVICE_PORTS)
     _start(where)
     console.print("All services are healthy. Next: ./course lab, or ./course status.")
 
 
-def _check(where: Layout) -> None:
+def _check(where: Layout, ports: Collection[str] = tuple(PORTS)) -> None:
     """Print what preflight finds, and end with code 1 when the course cannot start."""
     running = layout()
     if stack.supervisor_answers(running) and running.port_offset != where.port_offset:
         raise ConfigurationError(
             f"The course is running with --port-offset {running.port_offset}.", remedy="./course down first"
         )
-    findings = preflight.check(where)
+    findings = preflight.check(where, ports)
     for finding in findings:
-        console.print(str(finding), style="red" if finding.serious else "yellow", markup=False)
+        complaints.print(str(finding), style="red" if finding.serious else "yellow", markup=False)
     if any(finding.serious for finding in findings):
         sys.exit(EXIT_FAILED)
 
@@ -163,7 +166,7 @@ def status(as_json: bool) -> None:
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=1))
     else:
-        console.print(_status_table(found))
+        _print_statuses(found)
     well = all(one.healthy or _waits(one) for one in found)
     sys.exit(0 if well else EXIT_FAILED)
 
@@ -172,12 +175,15 @@ def _waits(one: ServiceStatus) -> bool:
     return one.state == "stopped" and one.reason == services.NOT_STARTED
 
 
-def _status_table(found: list[ServiceStatus]) -> rich.table.Table:
-    table = rich.table.Table("service", "state", "address", "reason", "what to do", box=None)
+def _print_statuses(found: list[ServiceStatus]) -> None:
+    table = rich.table.Table("service", "state", "address", "for", box=None)
     for one in found:
         colour = COLOURS.get(one.state, "red")
-        table.add_row(one.name, f"[{colour}]{one.state}[/]", one.address, one.reason, one.remedy)
-    return table
+        table.add_row(one.name, f"[{colour}]{one.state}[/]", one.address, str(timedelta(seconds=one.uptime_seconds)))
+    console.print(table)
+    for one in found:
+        if not one.healthy:
+            console.print(f"{one.name}: {one.reason}\n  Try: {one.remedy}", markup=False)
 
 
 @main.command()
@@ -268,7 +274,7 @@ def run() -> None:
         error.show()
         sys.exit(error.exit_code)
     except CourseError as error:
-        console.print(str(error), style="red", markup=False)
+        complaints.print(str(error), style="red", markup=False)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -35,16 +35,18 @@ class Credentials:
 def credentials(home: Path) -> Credentials:
     """Read the passwords of the course in `home`, or generate them at its first start."""
     path = home / FILE
-    if not path.exists():
-        write_env(path, dataclasses.asdict(Credentials()), mode=0o600)
-    lines = (line.split("=", 1) for line in path.read_text().splitlines())
-    return Credentials(**{name.lower(): value for name, value in lines})
+    lines = path.read_text().splitlines() if path.exists() else []
+    known = {name.lower(): value for name, value in (line.split("=", 1) for line in lines)}
+    found = Credentials(**known)
+    if dataclasses.asdict(found) != known:  # the first start, or one after an update that brought a new password
+        write_env(path, dataclasses.asdict(found), mode=0o600)
+    return found
 
 
 def write_env(path: Path, values: dict[str, str], mode: int = 0o644) -> None:
     """Write NAME=value lines so that no reader ever sees half a file or the wrong permissions."""
     partial = path.with_suffix(".partial")
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        os.fchmod(file.fileno(), mode)
         file.writelines(f"{name.upper()}={value}\n" for name, value in values.items())
-    partial.chmod(mode)
     partial.replace(path)

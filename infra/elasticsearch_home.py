@@ -59,7 +59,7 @@ def prepare(where: ElasticsearchHome, layout: Layout, archive: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         _unpack(archive, partial)
         partial.rename(where.home)
-    where.data.mkdir(exist_ok=True)
+    where.data.mkdir(exist_ok=True, mode=0o700)
 
 
 def hand_over(where: ElasticsearchHome) -> None:

@@ -88,6 +88,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def _answers(where: Layout) -> bool:
     try:
-        return httpx.get(f"http://{where.address('jupyterlab')}/api", timeout=2).is_success
+        return httpx.get(f"http://{where.address('jupyterlab')}/api", timeout=2, trust_env=False).is_success
     except httpx.TransportError:
         return False

@@ -11,14 +11,15 @@ import math
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from kernel_lib.errors import NotFound
 from kernel_lib.waiting import wait_until
 
-_STAMP = re.compile(r"^\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)[.,](\d{3})")
+# 2026-01-31T12:00:00.000, 2026-01-31 12:00:00,000 and JupyterLab's [I 2026-01-31 12:00:00.000
+_STAMP = re.compile(r"^(?:\[[A-Z] |\[)?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)[.,](\d{3})")
 
 
 class Line(NamedTuple):
@@ -43,9 +44,13 @@ def lines(folder: Path, services: Sequence[str], *, last: int) -> list[Line]:
 
 def follow(folder: Path, services: Sequence[str]) -> Iterator[Line]:
     """Yield lines as they are written, for ever."""
-    files = {name: _open_at_end(folder / f"{name}.log") for name in _chosen(folder, services)}
+    tails = [_Tail(folder / f"{name}.log") for name in _chosen(folder, services)]
+
+    def news() -> list[Line]:
+        return sorted((line for tail in tails for line in tail.news()), key=lambda line: line.time)
+
     while True:
-        yield from wait_until(lambda: _news(files), math.inf, "new log lines", interval_seconds=0.25)
+        yield from wait_until(news, math.inf, "new log lines", interval_seconds=0.25)
 
 
 def _chosen(folder: Path, services: Sequence[str]) -> list[str]:
@@ -56,35 +61,42 @@ def _chosen(folder: Path, services: Sequence[str]) -> list[str]:
     return list(services) or known
 
 
+class _Tail:
+    """What is new in one log, across its rotations; a line counts when it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open(errors="replace")
+        self._file.seek(0, os.SEEK_END)
+        self._begun = ""
+        self._time = ""
+
+    def news(self) -> list[Line]:
+        text = self._begun + self._file.read()
+        if self._rotated():
+            self._file.close()
+            self._file = self._path.open(errors="replace")
+            text += self._file.read()
+        *complete, self._begun = text.split("\n")
+        fresh = list(_stamped(self._path.stem, complete, self._time))
+        self._time = fresh[-1].time if fresh else self._time
+        return fresh
+
+    def _rotated(self) -> bool:
+        try:
+            return self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino
+        except FileNotFoundError:  # renamed, and not made anew yet
+            return False
+
+
 def _read(folder: Path, name: str, last: int) -> Iterator[Line]:
     rotated = sorted(folder.glob(f"{name}.log.*"), reverse=True)
-    texts = itertools.chain.from_iterable(path.read_text(errors="replace").splitlines() for path in rotated)
-    current = (folder / f"{name}.log").read_text(errors="replace").splitlines()
-    return _stamped(name, deque(itertools.chain(texts, current), maxlen=last))
+    texts = (path.read_text(errors="replace").splitlines() for path in (*rotated, folder / f"{name}.log"))
+    return _stamped(name, deque(itertools.chain.from_iterable(texts), maxlen=last))
 
 
-def _stamped(name: str, texts: Iterator[str] | deque[str]) -> Iterator[Line]:
-    time = ""
+def _stamped(name: str, texts: Iterable[str], time: str = "") -> Iterator[Line]:
     for text in texts:
         match = _STAMP.match(text)
         time = f"{match[1]}T{match[2]}.{match[3]}" if match else time
         yield Line(time, name, text)
-
-
-def _open_at_end(path: Path) -> TextIO:
-    file = path.open(errors="replace")
-    file.seek(0, 2)
-    return file
-
-
-def _news(files: dict[str, TextIO]) -> list[Line]:
-    for name, file in files.items():
-        if Path(file.name).stat().st_ino != _inode(file):  # rotated meanwhile
-            file.close()
-            files[name] = open(file.name, errors="replace")  # noqa: SIM115  closed when it is rotated, like its predecessor
-    fresh = [line for name, file in files.items() for line in _stamped(name, iter(file.read().splitlines()))]
-    return sorted(fresh, key=lambda line: line.time)
-
-
-def _inode(file: TextIO) -> int:
-    return os.fstat(file.fileno()).st_ino

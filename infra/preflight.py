@@ -11,7 +11,7 @@ import pwd
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ NEEDED_DISK_GIB = 3
 NEEDED_MEMORY_GIB = 5
 GOOD_MEMORY_GIB = 6
 LONGEST_PATH = 160
+# JupyterLab's own is wanted by `lab` only: `up` is harmless while a Lab of this course is open.
+SERVICE_PORTS = tuple(name for name in PORTS if name != "jupyterlab")
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -40,16 +42,16 @@ class Finding:
         return f"{'error' if self.serious else 'warning'}: {self.what}\n  Try: {self.remedy}"
 
 
-def check(where: Layout) -> list[Finding]:
-    """Return what is wrong with this machine for this course; an empty list is the good case."""
+def check(where: Layout, ports: Iterable[str] = tuple(PORTS)) -> list[Finding]:
+    """Return what is wrong with this machine for this course; `ports` are the names of those it will need."""
     return [
         *check_python(sys.version_info[:2]),
         *check_platform(platform.system(), platform.machine()),
         *check_path(CHECKOUT),
         *check_path(where.home),
         *check_disk(_nearest_folder(where.home)),
-        *check_memory(_memory_limit_bytes()),
-        *check_ports(where),
+        *check_memory(memory_limit_bytes()),
+        *check_ports(where, ports),
         *check_neighbours(),
     ]
 
@@ -110,9 +112,9 @@ def check_memory(limit_bytes: int) -> Iterator[Finding]:
         )
 
 
-def check_ports(where: Layout) -> Iterator[Finding]:
+def check_ports(where: Layout, names: Iterable[str] = tuple(PORTS)) -> Iterator[Finding]:
     holders = _listeners()
-    for name in PORTS:
+    for name in names:
         port = where.port(name)
         if port in holders and not belongs_to_course(holders[port], where.home):
             yield Finding(
@@ -141,10 +143,10 @@ def _nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _memory_limit_bytes() -> int:
+def memory_limit_bytes(limit_files: Iterable[Path] = CGROUP_LIMITS) -> int:
     """Return what this machine has or, in a container, what it may use."""
     limits = [psutil.virtual_memory().total]
-    for file in CGROUP_LIMITS:
+    for file in limit_files:
         if file.exists() and (text := file.read_text().strip()).isdigit():
             limits.append(int(text))
     return min(limits)

@@ -97,6 +97,6 @@ def _run_java(where: Layout, main_class: str, arguments: list[str], classpath: P
     if done.returncode != 0:
         raise CourseError(
             f"{main_class} ended with code {done.returncode}.",
-            cause=(done.stderr or done.stdout).strip().splitlines()[-1],
+            cause=(done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2],
             remedy="./course down --wipe, then ./course up",
         )

@@ -101,4 +101,5 @@ def _write(template: str, target: Path, **values: object) -> None:
     text = environment.get_template(template).render(**values)
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        os.fchmod(file.fileno(), 0o600)  # Elasticsearch's archive brings some of these files, readable for all
         file.write(text)

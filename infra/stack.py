@@ -16,6 +16,7 @@ import subprocess
 import sys
 import xmlrpc.client
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,7 @@ from infra.credentials import credentials
 from infra.layout import STARTED_SERVICES, Layout
 from infra.render import MARKER
 from kernel_lib import services
-from kernel_lib.errors import CourseError, ServiceUnavailable
+from kernel_lib.errors import CourseError, ServiceUnavailable, WaitTimeout
 from kernel_lib.waiting import wait_until
 
 STOP_TIMEOUT_SECONDS = 60
@@ -48,12 +49,8 @@ def stop(where: Layout) -> None:
     """Stop all services and supervisor; return when no process of this course is left."""
     if supervisor_answers(where):
         _supervisor(where).supervisor.shutdown()
-        wait_until(
-            lambda: not supervisor_answers(where) and not _processes(where),
-            STOP_TIMEOUT_SECONDS,
-            "the services to stop",
-            remedy="./course down again, which kills what is left",
-        )
+        with suppress(WaitTimeout):  # what does not end by itself is killed below
+            wait_until(lambda: not _processes(where), STOP_TIMEOUT_SECONDS, "the services to stop")
     end_leftovers(where)
 
 

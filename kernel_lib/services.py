@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import urllib.parse
 import xmlrpc.client
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +23,16 @@ from typing import Any
 
 import httpx
 
-from kernel_lib.errors import NotFound, ServiceControlFailed, ServiceUnavailable, WaitTimeout
+from kernel_lib.errors import AuthenticationFailed, NotFound, ServiceControlFailed, ServiceUnavailable, WaitTimeout
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
 PROBE_TIMEOUT_SECONDS = 3.0
 START_TIMEOUT_SECONDS = 90.0
+# The longest call is a stop: supervisor kills what did not end in 20 s.
+CALL_TIMEOUT_SECONDS = 60.0
 NOT_STARTED = "not started"
+_RESTARTING = ("EXITED", "BACKOFF")
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,16 @@ def status(name: str, *, settings: Settings | None = None) -> ServiceStatus:
 def start(name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
     """Start a service and wait until it is healthy; harmless when it is."""
     settings = settings or load()
-    if _call(settings, name, "supervisor.getProcessInfo", name)["statename"] not in ("STARTING", "RUNNING", "BACKOFF"):
+    state = wait_until(lambda: _settled_state(settings, name), timeout_seconds, f"{name} to stop before it starts")
+    if state not in ("STARTING", "RUNNING", *_RESTARTING):
         _call(settings, name, "supervisor.startProcess", name)
     wait_healthy(name, settings=settings, timeout_seconds=timeout_seconds)
+
+
+def _settled_state(settings: Settings, name: str) -> str:
+    """Return supervisor's word for the state of a process; nothing while it is on its way down."""
+    state = str(_call(settings, name, "supervisor.getProcessInfo", name)["statename"])
+    return "" if state == "STOPPING" else state
 
 
 def stop(name: str, *, settings: Settings | None = None) -> None:
@@ -158,7 +169,9 @@ def _judge(name: str, info: dict[str, Any], settings: Settings) -> tuple[str, st
     state = info["statename"]
     if state in ("STOPPED", "STOPPING"):
         return "stopped", NOT_STARTED if not info["start"] else "was stopped or killed"
-    if state in ("FATAL", "BACKOFF", "EXITED", "UNKNOWN"):
+    if state in _RESTARTING:
+        return "starting", f"ended by itself and is started again: {info['spawnerr'] or info['description']}"
+    if state in ("FATAL", "UNKNOWN"):
         return "failed", info["spawnerr"] or info["description"] or "ended by itself"
     if _is_paused(info["pid"]):
         return "paused", "the process is frozen (SIGSTOP)"
@@ -218,7 +231,7 @@ def _probe_elasticsearch(settings: Settings, name: str) -> str:
 def _http_reason(url: str, judge: Callable[[Any], str], login: tuple[str, str] | None = None) -> str:
     """Ask `url`; return why the service is not well, or an empty string."""
     try:
-        answer = httpx.get(url, timeout=PROBE_TIMEOUT_SECONDS, auth=login)
+        answer = httpx.get(url, timeout=PROBE_TIMEOUT_SECONDS, auth=login, trust_env=False)
         answer.raise_for_status()
     except httpx.HTTPStatusError as error:
         return f"{error.request.url.path} answered {error.response.status_code}"
@@ -234,16 +247,30 @@ def _call(settings: Settings, name: str, method: str, *arguments: Any) -> Any:
             f"There is no service {name!r}.", cause=f"the services are {', '.join(names(settings=settings))}"
         )
     url = settings.course_services[name].supervisor
-    password = settings.supervisor_password.get_secret_value()
-    proxy = xmlrpc.client.ServerProxy(url.replace("://", f"://{settings.supervisor_user}:{password}@") + "/RPC2")
     try:
-        return getattr(proxy, method)(*arguments)
+        return getattr(_proxy(settings, url), method)(*arguments)
     except xmlrpc.client.Fault as error:
         raise ServiceControlFailed(
             f"{method.split('.')[1]} of {name} failed.", cause=error.faultString, remedy=f"./course logs {name}"
         ) from error
     except xmlrpc.client.ProtocolError as error:
         # Its own text repeats the address with the password in it.
-        raise ServiceUnavailable("supervisor", url, f"HTTP {error.errcode} {error.errmsg}", "./course up") from None
+        kind = AuthenticationFailed if error.errcode == 401 else ServiceUnavailable
+        raise kind("supervisor", url, f"HTTP {error.errcode} {error.errmsg}", "./course up") from None
     except (OSError, http.client.HTTPException) as error:
         raise ServiceUnavailable("supervisor", url, str(error), "./course up") from error
+
+
+def _proxy(settings: Settings, url: str) -> xmlrpc.client.ServerProxy:
+    password = urllib.parse.quote(settings.supervisor_password.get_secret_value(), safe="")
+    address = url.replace("://", f"://{settings.supervisor_user}:{password}@") + "/RPC2"
+    return xmlrpc.client.ServerProxy(address, transport=_PatientTransport())
+
+
+class _PatientTransport(xmlrpc.client.Transport):
+    """Gives a call up after CALL_TIMEOUT_SECONDS; the default waits for ever."""
+
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = CALL_TIMEOUT_SECONDS
+        return connection
