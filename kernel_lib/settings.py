@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from kernel_lib.errors import ConfigurationError
 
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 def home() -> Path:
     """Return the folder of this course's state: COURSE_HOME, or `.course` of this checkout."""
     default = Path(__file__).resolve().parent.parent / ".course"
-    return Path(os.environ.get("COURSE_HOME") or default)
+    return Path(os.environ.get("COURSE_HOME") or default).resolve()
 
 
 def load(**overrides: Any) -> Settings:
@@ -111,11 +111,13 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         # Pydantic's own text repeats the values, and one of them may be a secret.
         problems = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigurationError(
-            "The settings of the course are not complete.",
-            cause=f"{problems} (looked in the environment and in {home()})",
-            remedy="./course up",
-        ) from None
+    except SettingsError as error:  # a value that should be JSON is not
+        problems = str(error)
+    raise ConfigurationError(
+        "The settings of the course are not complete.",
+        cause=f"{problems} (looked in the environment and in {home()})",
+        remedy="./course up",
+    )
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
