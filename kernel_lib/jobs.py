@@ -28,6 +28,9 @@ import cloudpickle
 from kernel_lib import cluster, gateway, topics
 from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, WaitTimeout
 from kernel_lib.job import LIVE_STATES, Job
+from kernel_lib.job import Counters as Counters
+from kernel_lib.job import Graph as Graph
+from kernel_lib.job import Vertex as Vertex
 from kernel_lib.owners import Kind, Owner
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
