@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernel_lib import jobs, topics
+from kernel_lib.job import Graph as JobPlan
+from kernel_lib.job import Job, Vertex
 from kernel_lib.records import EVENT_TYPES
 from kernel_lib.settings import Settings, load
 
@@ -23,11 +25,11 @@ RESULTS = ("metrics", "processed-events", "alerts")
 SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)\[\d+\]: (?P<part>Writer|Committer)")
 LABELS = (
     (re.compile(r"Source: "), "read {source}"),
-    (re.compile(r"LocalWindowAggregate"), "count, before the shuffle"),
+    (re.compile(r"LocalWindowAggregate"), "count (local)"),
     (re.compile(r"GlobalWindowAggregate|WindowAggregate"), "count per window"),
     (re.compile(r"WatermarkAssigner"), "watermark"),
-    (re.compile(r"Calc"), "filter, pick columns"),
-    (re.compile(r"TableToDataSteam|DataSteamToTable|StreamToTable|SinkConversion|SourceConversion"), "convert"),
+    (re.compile(r"Calc"), "select"),
+    (re.compile(r"TableToDataStream|DataStreamToTable"), "convert"),
 )
 
 
@@ -83,7 +85,7 @@ def per_second(before: tuple[float, Mapping[str, float]], now: tuple[float, Mapp
 class JobReader:
     """Read one job: its tasks between the topics it reads and writes."""
 
-    def __init__(self, job: jobs.Job) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
         self._rates = Rates()
         self._parameters: dict[str, str] | None = None
@@ -103,7 +105,7 @@ class JobReader:
         return f"job {self.job.name} is {state}" + (f": {failure}" if failure else "")
 
 
-def job_graph(flink: jobs.Graph, rates: Mapping[str, float], parameters: Mapping[str, str], reason: str) -> Graph:
+def job_graph(flink: JobPlan, rates: Mapping[str, float], parameters: Mapping[str, str], reason: str) -> Graph:
     """Return a job's tasks and topics; committers move no records and are left out."""
     tasks = {vertex.id: vertex for vertex in flink.vertices if not _is_committer(vertex.name)}
     edges = [(a, b) for a, b in flink.edges if a in tasks and b in tasks]
@@ -183,7 +185,7 @@ def task_label(vertex_name: str, parameters: Mapping[str, str]) -> str:
     return vertex_name
 
 
-def _task(vertex: jobs.Vertex, parameters: Mapping[str, str]) -> Node:
+def _task(vertex: Vertex, parameters: Mapping[str, str]) -> Node:
     note = f"{vertex.name} · {vertex.status} · parallelism {vertex.parallelism}"
     kind = "operator" if vertex.status in ("RUNNING", "FINISHED") else "failed"
     return Node(vertex.id, task_label(vertex.name, parameters), kind, note)

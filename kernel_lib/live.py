@@ -188,6 +188,36 @@ class TopicTail:
         self.problem = in_one_line(kafka_client.error_for(error, self.settings, topic=self.topic))
 
 
+class Runs(Protocol):
+    """A producer."""
+
+    @property
+    def alive(self) -> bool: ...
+
+
+class HasState(Protocol):
+    """A job."""
+
+    name: str
+
+    def state(self) -> str: ...
+
+
+def why_quiet(source: Runs, job: HasState) -> Callable[[], str]:
+    """Return a function that says why a job's results stand still: the job, or what feeds it."""
+    state = Poller(job.state, every_seconds=2.0)
+
+    def reason() -> str:
+        now = state.poll()
+        if state.problem:
+            return state.problem
+        if now not in (None, "RUNNING"):
+            return f"job {job.name} is {now}"
+        return "no window closes" if source.alive else "its producer has stopped, so no later event closes a window"
+
+    return reason
+
+
 def clock_time(epoch_seconds: float) -> str:
     """Return a time of day in UTC, which all pictures use, as people read it."""
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%H:%M:%S UTC")

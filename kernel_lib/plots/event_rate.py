@@ -14,38 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import numpy as np
 from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, Range1d
 
-from kernel_lib import live
-from kernel_lib.kafka_client import Record
+from kernel_lib import live, window_counts
+from kernel_lib.generators import UserEvents
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.window_counts import WindowCount
 
 SECONDS_SHOWN = 60
 QUIET_AFTER_SECONDS = 6.0
 Columns = dict[str, Any]
-
-
-class WindowCount(msgspec.Struct, frozen=True):
-    """A record of the topic `metrics`: so many events of a type in one window of event time."""
-
-    windowStart: str
-    windowEnd: str
-    eventType: str
-    count: int
-
-
-def window_counts(records: Iterable[Record]) -> list[WindowCount]:
-    """Return the window counts among the records; other records of the topic are passed over."""
-    found = []
-    for record in records:
-        try:
-            found.append(msgspec.json.decode(record.value or b"", type=WindowCount))
-        except msgspec.DecodeError:
-            continue
-    return found
 
 
 def rate_columns(counts: Iterable[WindowCount], types: Sequence[str]) -> Columns:
@@ -92,7 +72,7 @@ class EventRate(View):
         self,
         tail: live.TopicTail,
         *,
-        types: Sequence[str],
+        types: Sequence[str] = UserEvents.event_types,
         because: Callable[[], str] | None = None,
         name: str = "event rate",
     ) -> None:
@@ -106,7 +86,7 @@ class EventRate(View):
         super().__init__(self._figure(source), source, title="Events per second, by type", name=name)
 
     def draw(self) -> str:
-        fresh = window_counts(self.tail.poll())
+        fresh = window_counts.parsed(self.tail.poll())
         if fresh:
             self._arrived_at = time.time()
             self._counts.extend(fresh)

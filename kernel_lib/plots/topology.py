@@ -19,15 +19,15 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import dataflow, live
 from kernel_lib.dataflow import Graph
-from kernel_lib.jobs import Job
+from kernel_lib.job import Job
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, no_data_since
 from kernel_lib.settings import Settings
 
 ROW_PIXELS = 84
-BOX_WIDTH, BOX_HEIGHT = 0.66, 0.62
+BOX_WIDTH, BOX_HEIGHT = 0.72, 0.66
 FILLS = {"producer": "#8a5a00", "topic": "#005a8f", "operator": "#00674b", "job": "#00674b", "failed": "#a83a00"}
-LABEL_CHARACTERS = 15
+LABEL_CHARACTERS = 12
 STALE_SECONDS = 6.0
 
 
@@ -88,8 +88,8 @@ def short(per_second: float) -> str:
 
 
 def wrapped(label: str) -> str:
-    """Return a label in at most two lines that fit a box."""
-    return "\n".join(textwrap.wrap(label, LABEL_CHARACTERS, max_lines=2, placeholder="…", break_on_hyphens=True))
+    """Return a label in at most three lines that fit a box."""
+    return "\n".join(textwrap.wrap(label, LABEL_CHARACTERS, max_lines=3, placeholder="…", break_on_hyphens=True))
 
 
 def graph_sentence(graph: Graph) -> str:

@@ -1,0 +1,94 @@
+"""Own the checkers of the lessons' exercises: each runs the learner's answer on the real services and judges it in words.
+
+>>> exercises.carts_and_purchases(my_function)
+✘ not yet: 291 of your 400 results are of other kinds, for example page_view. ...
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kernel_lib import jobs, lessons, producer, runs, topics
+from kernel_lib.jobs import EventFunction
+from kernel_lib.lessons import Verdict, not_yet, right
+from kernel_lib.settings import Settings, load
+
+Event = Mapping[str, Any]
+
+EVENTS = 400
+WANTED = ("add_to_cart", "purchase")
+FIELDS = {"eventId", "userId", "eventType", "milliseconds"}
+TOPIC = "exercise-events"
+MOST_RECORDS = 1_000_000
+
+
+def carts_and_purchases(function: EventFunction, *, settings: Settings | None = None) -> Verdict:
+    """Run `function` on the cluster over fresh events, and judge what came out of the topic.
+
+    Expected: only carts and purchases, each as userId, eventType and the duration in whole milliseconds.
+    """
+    settings = settings or load()
+    return lessons.check(lambda: judge_carts(*_run(function, settings)))
+
+
+def judge_carts(sent: Sequence[Event], results: Sequence[Event]) -> Verdict:
+    """Compare what was sent with what the function made of it."""
+    wanted = {event["eventId"]: event for event in sent if event["eventType"] in WANTED}
+    others = [event for event in results if event.get("eventId") not in wanted]
+    if others:
+        kind = others[0].get("eventType", "one without eventType")
+        return not_yet(
+            f"{len(others)} of your {len(results)} results come from other events, for example {kind}.",
+            look_at="what your function returns for them; None drops an event",
+        )
+    missing = len(wanted) - len({event["eventId"] for event in results})
+    if missing:
+        return not_yet(
+            f"{missing} of the {len(wanted)} carts and purchases are missing from your results.",
+            look_at="which events your function returns None for",
+        )
+    return _judge_fields(wanted, results)
+
+
+def _judge_fields(wanted: Mapping[str, Event], results: Sequence[Event]) -> Verdict:
+    for result in results:
+        sent = wanted[result["eventId"]]
+        if set(result) != FIELDS:
+            missing, extra = FIELDS - set(result), set(result) - FIELDS
+            parts = [f"lacks {_words(missing)}" if missing else "", f"has {_words(extra)} too many" if extra else ""]
+            return not_yet(f"A result {' and '.join(filter(None, parts))}.", look_at="the dict that you return")
+        if type(result["milliseconds"]) is not int or abs(result["milliseconds"] - sent["duration"] * 1000) > 0.51:
+            return not_yet(
+                f"A duration of {sent['duration']} s became milliseconds = {result['milliseconds']!r}.",
+                look_at="round(seconds * 1000), which is a whole number",
+            )
+        if (result["userId"], result["eventType"]) != (sent["userId"], sent["eventType"]):
+            return not_yet("userId or eventType is not the event's own.", look_at="where you take them from")
+    return right(
+        f"{len(results)} of {len(results)} carts and purchases came out of the topic as they should, once each."
+    )
+
+
+def _run(function: EventFunction, settings: Settings) -> tuple[list[Event], list[Event]]:
+    topics.create(TOPIC, settings=settings)
+    job = jobs.submit(function, name="exercise", source="user-events", sink=TOPIC, settings=settings)
+    # A seed nobody has seen: the events of the lesson cannot be learnt by heart.
+    seed = secrets.randbelow(1_000_000)
+    shop = producer.start(
+        "user-events", events_per_second=EVENTS, seed=seed, count=EVENTS, name="exercise", settings=settings
+    )
+    shop.wait()
+    job.wait_running().drain()
+    return _of_run("user-events", shop.run, settings), _of_run(TOPIC, shop.run, settings)
+
+
+def _of_run(topic: str, run: str, settings: Settings) -> list[Event]:
+    started_ms = runs.Run.open(run).identity.started_ms
+    records = topics.read(topic, since_ms=started_ms, limit=MOST_RECORDS, settings=settings)
+    return [event for event in (record.json() for record in records) if event["eventId"].startswith(f"{run}-")]
+
+
+def _words(names: set[str]) -> str:
+    return " and ".join(sorted(names))
