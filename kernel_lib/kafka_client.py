@@ -142,7 +142,8 @@ def tuned(connection: Mapping[str, Any], heard: Callable[[KafkaError], None]) ->
         # new leader. A restarted one is found again within a second, not after the default of 10.
         "socket.timeout.ms": 10_000,
         "reconnect.backoff.max.ms": 1_000,
-        "topic.metadata.refresh.interval.ms": 30_000,
+        # A topic that was deleted is missed after 5 s, not 30.
+        "topic.metadata.propagation.max.ms": 5_000,
         # What librdkafka would write to stderr comes to `heard` as well.
         "log_level": 0,
     }

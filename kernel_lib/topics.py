@@ -11,10 +11,10 @@ Names are the short ones (`user-events`): the namespace of the settings is put b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -109,7 +109,9 @@ def _create(
         new = [_new_topic(spec, partitions, config, settings) for spec in missing]
         futures = admin.create_topics(new, **_PATIENCE) if new else {}
         created = {name for name, future in futures.items() if _was_created(future)}
-        _wait_for_leaders(admin, created)
+        if created:
+            ready = partial(_have_leaders, created)
+            _wait_everywhere(settings, metadata, ready, "all brokers to know the new topics and their leaders")
         if created != {topic.topic for topic in new}:
             metadata = admin.list_topics(timeout=ANSWER_SECONDS)
     return [_creation(spec.name, settings.named(spec.name), created, metadata, partitions) for spec in wanted]
@@ -150,17 +152,27 @@ def _was_created(future: Any) -> bool:
     return True
 
 
-def _wait_for_leaders(admin: AdminClient, names: Iterable[str]) -> None:
-    for name in names:
-        wait_until(
-            lambda name=name: _has_leaders(admin.list_topics(name, timeout=ANSWER_SECONDS).topics[name]),  # type: ignore[misc]
-            ANSWER_SECONDS,
-            f"the partitions of {name} to have leaders",
-        )
+def _wait_everywhere(
+    settings: Settings, metadata: ClusterMetadata, check: Callable[[ClusterMetadata], bool], what: str
+) -> None:
+    # Each broker learns of a change in its own time, and the next question may go to any of them.
+    for broker in metadata.brokers.values():
+        connection = settings.kafka_client() | {"bootstrap.servers": f"{broker.host}:{broker.port}"}
+        wait_until(lambda: check(_view(connection)), ANSWER_SECONDS, what)  # noqa: B023
 
 
-def _has_leaders(topic: TopicMetadata) -> bool:
-    return not topic.error and bool(topic.partitions) and all(p.leader >= 0 for p in topic.partitions.values())
+def _view(connection: dict[str, Any]) -> ClusterMetadata:
+    # A new client asks the only broker that it knows.
+    return AdminClient(kafka_client.tuned(connection, kafka_client.Heard())).list_topics(timeout=ANSWER_SECONDS)
+
+
+def _have_leaders(names: Iterable[str], metadata: ClusterMetadata) -> bool:
+    topics = [metadata.topics.get(name) for name in names]
+    return all(topic and topic.partitions and _led(topic) for topic in topics)
+
+
+def _led(topic: TopicMetadata) -> bool:
+    return all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _creation(name: str, full_name: str, created: set[str], metadata: ClusterMetadata, partitions: int) -> Creation:
@@ -251,26 +263,24 @@ def delete(name: str, *, settings: Settings | None = None) -> None:
     """Delete a topic and wait until it is gone; raises NotFound."""
     settings = settings or load()
     full_name = settings.named(name)
-    with _asking(settings, name) as (admin, _):
+    with _asking(settings, name) as (admin, metadata):
         admin.delete_topics([full_name], **_PATIENCE)[full_name].result()
-        wait_until(
-            lambda: full_name not in admin.list_topics(timeout=ANSWER_SECONDS).topics,
-            ANSWER_SECONDS,
-            f"topic {full_name} to be gone",
-        )
+        _wait_everywhere(settings, metadata, lambda view: full_name not in view.topics, f"topic {full_name} to be gone")
 
 
 def read(
     name: str,
     *,
     partition: int | None = None,
+    since_ms: int = 0,
     limit: int = 10_000,
     committed: bool = True,
     settings: Settings | None = None,
 ) -> list[Record]:
     """Return the records from the beginning up to the end at the time of the call, at most `limit`, by timestamp.
 
-    `committed` leaves out what open and aborted transactions wrote. Raises NotFound.
+    `since_ms` leaves out what has an older timestamp (epoch); `committed` what open and aborted transactions
+    wrote. Raises NotFound.
     """
     settings = settings or load()
     heard = kafka_client.Heard()
@@ -280,10 +290,23 @@ def read(
     with kafka_client.translated(settings, heard, topic=name), closing(consumer):
         kafka_client.reach(consumer, settings, heard, topic=name)
         bounds = offsets(name, committed=committed, settings=settings)
-        ends = {n: high for n, (low, high) in bounds.items() if high > low and partition in (None, n)}
-        consumer.assign([TopicPartition(settings.named(name), n, bounds[n][0]) for n in ends])
+        wanted = {n: bound for n, bound in bounds.items() if partition in (None, n)}
+        starts = _starts(consumer, settings.named(name), wanted, since_ms)
+        ends = {n: high for n, (_, high) in wanted.items() if high > starts[n]}
+        consumer.assign([TopicPartition(settings.named(name), n, starts[n]) for n in ends])
         records = list(islice(_up_to(consumer, heard, settings, ends), limit))
     return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
+
+
+def _starts(
+    consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int
+) -> dict[int, int]:
+    if not since_ms:
+        return {n: low for n, (low, _) in bounds.items()}
+    places = [TopicPartition(full_name, n, since_ms) for n in bounds]
+    found = {place.partition: place.offset for place in consumer.offsets_for_times(places, ANSWER_SECONDS)}
+    # -1 says that nothing is that young.
+    return {n: found[n] if found[n] >= 0 else high for n, (_, high) in bounds.items()}
 
 
 def _up_to(consumer: Consumer, heard: kafka_client.Heard, settings: Settings, ends: dict[int, int]) -> Iterator[Record]:
