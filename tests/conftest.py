@@ -1,0 +1,14 @@
+from pathlib import Path
+
+import pytest
+
+from kernel_lib.settings import Settings
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course's home where nothing was ever started, and an environment that says nothing either."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+    return tmp_path
