@@ -31,14 +31,16 @@ class ArtifactRefused(CourseError):
     """A downloaded file is not the one that was locked, or could not be downloaded."""
 
 
-def fetch(folder: Path, lock: Path = LOCK) -> dict[str, list[Path]]:
+def fetch(folder: Path, lock: Path = LOCK, remotes: dict[str, str] | None = None) -> dict[str, list[Path]]:
     """Return the files of each group (kafka, flink, elasticsearch), downloading those that `folder` lacks.
 
+    `remotes` are Maven repositories, address by name, to ask instead of Maven Central.
     Raises ArtifactRefused when a download fails or its sha256 is not the locked one.
     """
     groups: dict[str, dict[str, str]] = tomllib.loads(lock.read_text())
     with _progress() as callback:
-        context = MavenContext(repo_cache=folder, resolver=PythonResolver(progress_callback=callback), timeout=60)
+        resolver = PythonResolver(progress_callback=callback)
+        context = MavenContext(repo_cache=folder, resolver=resolver, remote_repos=remotes, timeout=60)
         return {
             group: [_fetch_one(context, coordinate, sha256) for coordinate, sha256 in artifacts.items()]
             for group, artifacts in groups.items()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import httpx
 
 from infra.credentials import Credentials
-from infra.layout import CHECKOUT, Layout
+from infra.layout import CHECKOUT, HOST, Layout
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.waiting import wait_until
 
@@ -45,7 +45,8 @@ def run(where: Layout, secrets: Credentials, *, open_browser: bool, ready: Calla
 def start(where: Layout, secrets: Credentials, *, open_browser: bool = False) -> subprocess.Popen[bytes]:
     """Start JupyterLab as a process of its own, its log beside those of the services."""
     command = [sys.executable, "-m", "jupyterlab", f"--config={CONFIGURATION}/jupyter_lab_config.py"]
-    command += [f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={CHECKOUT}"]
+    command += [f"--ip={HOST}", f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0"]
+    command += [f"--ServerApp.root_dir={CHECKOUT}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", f"--ServerApp.open_browser={open_browser}"]
     if os.geteuid() == 0:
         command.append("--allow-root")

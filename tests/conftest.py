@@ -1,7 +1,9 @@
+import socket
 from pathlib import Path
 
 import pytest
 
+from infra.layout import HOST
 from kernel_lib.settings import Settings
 
 
@@ -12,3 +14,10 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.create_server((HOST, 0)) as server:
+        return int(server.getsockname()[1])

@@ -1,8 +1,7 @@
-"""JupyterLab for the course: loopback, token on, no news; `course lab` adds the port and the notebook to open."""
+"""JupyterLab for the course: token on, no news; `course lab` adds the address and the notebook to open."""
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
-c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.open_browser = False
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
