@@ -27,7 +27,7 @@ from kernel_lib.knob_log import KnobLog, Knobs
 CHUNK_EVENTS = 500
 MOST_IN_FLIGHT = 50_000
 MOST_BEHIND_MS = 1_000
-_TICK_SECONDS, _IDLE_SECONDS = 0.005, 0.1
+_TICK_SECONDS, _ACKNOWLEDGED_SECONDS, _IDLE_SECONDS = 0.01, 0.03, 0.1
 
 # After these nobody knows whether the brokers have the event.
 _DOUBTFUL = {
@@ -134,15 +134,17 @@ class Sender:
             self._obey(msgspec.json.decode(line, type=Change))
 
     def _patience(self) -> float:
+        longest = _ACKNOWLEDGED_SECONDS if self._in_flight() else _IDLE_SECONDS
+        knobs, now_ms = self._log.last, self._now_ms()
+        if knobs.events_per_second <= 0 or self._deadline is not None:
+            return longest
         if self._in_flight() >= MOST_IN_FLIGHT:
             return _TICK_SECONDS
-        knobs = self._log.last
-        if knobs.events_per_second <= 0 or self._deadline is not None:
-            return _TICK_SECONDS if self._in_flight() else _IDLE_SECONDS
-        next_ms = knobs.at_ms + (self._sent - knobs.index) * 1000 / knobs.events_per_second
-        behind = next_ms + 1000 * CHUNK_EVENTS / knobs.events_per_second < self._now_ms()
-        wish = (next_ms - self._now_ms()) / 1000
-        return 0.0 if behind else min(_IDLE_SECONDS, max(_TICK_SECONDS, wish))
+        spacing_ms = 1000 / knobs.events_per_second
+        next_ms = knobs.at_ms + (self._sent - knobs.index) * spacing_ms
+        if next_ms + CHUNK_EVENTS * spacing_ms < now_ms:
+            return 0.0
+        return min(longest, max(_TICK_SECONDS, (next_ms - now_ms) / 1000))
 
     def _obey(self, change: Change) -> None:
         if change.stop_seconds is not None:

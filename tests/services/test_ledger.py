@@ -1,0 +1,78 @@
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from kernel_lib import producer, topics
+from kernel_lib.errors import NotFound, ServiceUnavailable
+from kernel_lib.ledger import Ledger
+from kernel_lib.producer import Producer
+from kernel_lib.settings import Settings, load
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    settings = load(namespace=f"t-{secrets.token_hex(4)}")
+    topics.create("user-events", partitions=1, settings=settings)
+    topics.create("processed-events", partitions=1, append_time=True, settings=settings)
+    yield settings
+    producer.stop_all()
+    for name in topics.list_names(settings=settings):
+        topics.delete(name, settings=settings)
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Producer:
+    shop = producer.start("user-events", events_per_second=2_000, count=500, settings=settings)
+    shop.wait(30)
+    return shop
+
+
+@pytest.fixture
+def values(shop: Producer, settings: Settings) -> list[bytes]:
+    return [record.value or b"" for record in topics.read("user-events", settings=settings)]
+
+
+def test_a_topic_that_holds_each_event_once_is_exact(shop: Producer, values: list[bytes], settings: Settings) -> None:
+    topics.write("processed-events", *values, settings=settings)
+    with Ledger(shop, "processed-events", settings=settings) as book:
+        assert book.settle(20).exact
+
+
+def test_what_a_job_lost_doubled_and_disordered_is_counted(
+    shop: Producer, values: list[bytes], settings: Settings
+) -> None:
+    topics.write("processed-events", *values[:400], values[7], values[450], values[449], b"{}", settings=settings)
+    with Ledger(shop, "processed-events", settings=settings) as book:
+        figures = book.settle(2)
+    assert (figures.missing, figures.duplicate, figures.out_of_order, figures.strangers) == (98, 1, 1, 1)
+
+
+def test_a_ledger_goes_on_where_it_ended(shop: Producer, values: list[bytes], settings: Settings) -> None:
+    topics.write("processed-events", *values[:100], settings=settings)
+    with Ledger(shop, "processed-events", settings=settings) as book:
+        assert book.settle(2).missing == 400
+        topics.write("processed-events", *values[100:], settings=settings)
+        assert (
+            book.settle(20).text == "processed-events: 500 sent, 500 received, 0 missing, 0 duplicate, 0 out of order"
+        )
+
+
+def test_a_ledger_opened_before_the_first_result_misses_none(settings: Settings) -> None:
+    shop = producer.start("user-events", events_per_second=0, settings=settings)
+    with Ledger(shop, "user-events", settings=settings) as book:
+        shop.set(events_per_second=500)
+        shop.stop()
+        figures = book.settle(20)
+    assert figures.exact
+    assert figures.received == figures.sent
+
+
+def test_an_unknown_run_names_the_latest_ones(shop: Producer, settings: Settings) -> None:
+    with pytest.raises(NotFound, match=shop.run):
+        Ledger("no-such-run", "user-events", settings=settings)
+
+
+def test_a_ledger_needs_kafka(shop: Producer) -> None:
+    with pytest.raises(ServiceUnavailable):
+        Ledger(shop, "user-events", settings=load(kafka_bootstrap_servers="127.0.0.1:9"))
