@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 
+from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
-from flink_jobs.connectors import Kafka, Start, Topic, seconds
+from flink_jobs.connectors import Kafka, Start, Topic, configuration, seconds
 
 NAME = "count_events"
 
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--window-seconds", type=float, default=1.0)
     parser.add_argument("--start", choices=("earliest", "latest", "committed"), default="committed")
     arguments = parser.parse_args()
-    env = StreamExecutionEnvironment.get_execution_environment()
+    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(configuration()))
     kafka = Kafka.from_environment(os.environ)
     build(env, kafka, window_seconds=arguments.window_seconds, start=arguments.start)
     env.execute(kafka.named(NAME))

@@ -70,7 +70,7 @@ def apply(function: EventFunction, value: str | None) -> str | None:
     event = parsed(value)
     if event is None:
         return None
-    with _blaming(function, value):
+    with _Blaming(function, value):
         result = function(event)
         if result is None:
             return None
@@ -94,7 +94,7 @@ def function_name(function: EventFunction) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-class _blaming:
+class _Blaming:
     """Turn whatever the learner's function raises into one line with function, error, place and event."""
 
     def __init__(self, function: EventFunction, value: str | None) -> None:

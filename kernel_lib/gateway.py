@@ -52,6 +52,12 @@ OPENED = (
 MAIN_CLASS = "org.apache.flink.client.python.PythonGatewayServer"
 # PyFlink's own name; with it, PyFlink connects to this gateway instead of starting one with an open stderr.
 PORT_VARIABLE = "PYFLINK_GATEWAY_PORT"
+PLANNED_TO_WARM_UP = """
+SELECT name, COUNT(*)
+FROM (VALUES ('a', TO_TIMESTAMP_LTZ(0, 3))) AS t (name, happened)
+WHERE happened IS NOT NULL
+GROUP BY name
+"""
 LOOPBACK_OPTION = "python.loopback-server.address"
 
 _lock = threading.RLock()
@@ -129,11 +135,11 @@ def _running() -> bool:
 def _warm(settings: Settings) -> None:
     connect(settings)
     environment = remote_environment(settings, {})
-    # The first Python operator imports pandas and apache_beam; the first table loads the planner.
+    # The first Python operator imports pandas and apache_beam; the first plan loads Flink's planner.
     environment.from_collection([1]).map(str)
     from pyflink.table import StreamTableEnvironment
 
-    StreamTableEnvironment.create(environment).sql_query("SELECT 1")
+    StreamTableEnvironment.create(environment).explain_sql(PLANNED_TO_WARM_UP)
 
 
 def _start(settings: Settings) -> tuple[subprocess.Popen[bytes], int]:

@@ -36,8 +36,8 @@ from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
 PACKAGE = "flink_jobs"
+CONNECTORS = "flink_jobs.connectors"
 FUNCTION_JOB = "map_events"
-MAXIMUM_PARALLELISM = 120
 SLOTS_SECONDS = 5.0
 
 Event = dict[str, Any]
@@ -84,7 +84,13 @@ def submit(
             options["start"] = _offsets(start, source, settings)
         parameters = Owner.this_process(owner, lesson).parameters() | {"job": name, "source": source}
         parameters |= {f"topic-{option}": topic for option, topic in used.items()}
-        configuration = _configuration(settings, parallelism, chaining, restart_attempts, python_mode)
+        configuration = importlib.import_module(CONNECTORS).configuration(
+            parallelism=parallelism,
+            checkpoint_interval_ms=settings.flink_checkpoint_interval,
+            chaining=chaining,
+            restart_attempts=restart_attempts,
+            python_mode=python_mode,
+        )
         with gateway.translated(settings, name):
             environment = gateway.remote_environment(settings, configuration)
             environment.get_config().set_global_job_parameters(parameters)
@@ -142,7 +148,7 @@ def _module(name: str) -> ModuleType:
         near = get_close_matches(name, names(), n=3, cutoff=0.4) or names()
         raise NotFound(f"There is no job {name!r}.", cause=f"known jobs: {', '.join(near)}", remedy="jobs.names()")
     cloudpickle.register_pickle_by_value(importlib.import_module(PACKAGE))
-    importlib.reload(importlib.import_module(f"{PACKAGE}.connectors"))
+    importlib.reload(importlib.import_module(CONNECTORS))
     return importlib.reload(importlib.import_module(f"{PACKAGE}.{name}"))
 
 
@@ -205,32 +211,6 @@ def _no_free_slots(name: str, parallelism: int, settings: Settings) -> NoFreeSlo
         cause=f"slots are held by {', '.join(holders)}" if holders else "no TaskManager has registered",
         remedy="jobs.find(name).cancel() for one that you no longer need" if holders else cluster.REMEDY,
     )
-
-
-def _configuration(
-    settings: Settings, parallelism: int, chaining: bool, restart_attempts: int, python_mode: str
-) -> dict[str, str]:
-    """Return all that the job needs to know; Flink does not merge the cluster's configuration into it."""
-    return {
-        "parallelism.default": str(parallelism),
-        "pipeline.max-parallelism": str(MAXIMUM_PARALLELISM),
-        "pipeline.auto-watermark-interval": "50 ms",
-        "pipeline.operator-chaining.enabled": str(chaining).lower(),
-        "python.operator-chaining.enabled": str(chaining).lower(),
-        "python.execution-mode": python_mode,
-        "python.fn-execution.bundle.time": "10",
-        "execution.buffer-timeout.interval": "10 ms",
-        "execution.checkpointing.interval": f"{settings.flink_checkpoint_interval} ms",
-        "execution.checkpointing.mode": "EXACTLY_ONCE",
-        # A broker or TaskManager that is away for a while makes checkpoints fail; that is no fault of the job.
-        "execution.checkpointing.tolerable-failed-checkpoints": "10",
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": str(restart_attempts),
-        "restart-strategy.fixed-delay.delay": "500 ms",
-        "table.local-time-zone": "UTC",
-        # Every operator of an SQL job gets a uid, so that a savepoint fits the next submit.
-        "table.exec.uid.generation": "ALWAYS",
-    }
 
 
 def _overview(settings: Settings) -> list[dict[str, Any]]:
