@@ -1,4 +1,4 @@
-"""Own the checkers of the lessons' exercises: each runs the learner's answer on the real services and judges it in words.
+"""Own the checkers of the exercises: each runs the answer on the real services and judges it in words.
 
 >>> exercises.carts_and_purchases(my_function)
 ✘ not yet: 291 of your 400 results are of other kinds, for example page_view. ...
@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kernel_lib import jobs, lessons, producer, runs, topics
+from kernel_lib import jobs, lessons, producer, runs, services, topics
 from kernel_lib.jobs import EventFunction
 from kernel_lib.lessons import Verdict, not_yet, right
+from kernel_lib.services import ServiceStatus
 from kernel_lib.settings import Settings, load
 
 Event = Mapping[str, Any]
@@ -22,6 +23,7 @@ WANTED = ("add_to_cart", "purchase")
 FIELDS = {"eventId", "userId", "eventType", "milliseconds"}
 TOPIC = "exercise-events"
 MOST_RECORDS = 1_000_000
+NOT_WANTED = "not started"
 
 
 def carts_and_purchases(function: EventFunction, *, settings: Settings | None = None) -> Verdict:
@@ -31,6 +33,26 @@ def carts_and_purchases(function: EventFunction, *, settings: Settings | None = 
     """
     settings = settings or load()
     return lessons.check(lambda: judge_carts(*_run(function, settings)))
+
+
+def named_trouble(service: str, state: str, *, settings: Settings | None = None) -> Verdict:
+    """Judge whether `service` is the one that is in trouble now, and whether it is in the state named."""
+    return lessons.check(lambda: judge_trouble(service, state, services.statuses(settings=settings)))
+
+
+def judge_trouble(service: str, state: str, statuses: Sequence[ServiceStatus]) -> Verdict:
+    """Compare an answer with how the services are; those that wait for a later lesson do not count."""
+    troubles = {each.name: each for each in statuses if not each.healthy and each.reason != NOT_WANTED}
+    if not troubles:
+        return not_yet("All services are healthy, so there is no trouble to name.", look_at="the buttons of the board")
+    if service not in troubles:
+        return not_yet(
+            f"{service!r} is not the one in trouble.", look_at="the rows of the board whose dot is not green"
+        )
+    if state != troubles[service].state:
+        return not_yet(f"{service} is not {state!r}.", look_at="the second column of its row")
+    found = troubles[service]
+    return right(f"{service} is {state}: {found.reason}. What helps: {found.remedy}.")
 
 
 def judge_carts(sent: Sequence[Event], results: Sequence[Event]) -> Verdict:

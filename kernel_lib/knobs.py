@@ -9,8 +9,9 @@ A knob calls its target in the background, so that a slow target never blocks th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
@@ -112,6 +113,60 @@ class Knob:
 
     def __repr__(self) -> str:
         return self.text
+
+
+class Buttons:
+    """A row of buttons that call functions in the background, and a line that says what came of it."""
+
+    def __init__(self, functions: Mapping[str, Callable[[], object]]) -> None:
+        self.text = "Nothing pressed yet."
+        self._functions = dict(functions)
+        self._call: tuple[str, Future[object]] | None = None
+        self._line = widgets.HTML(twin(self.text))
+        layout = widgets.Layout(width="auto")
+        self.buttons = {label: widgets.Button(description=label, layout=layout) for label in self._functions}
+        for label, button in self.buttons.items():
+            button.on_click(partial(self._clicked, label))
+        self.widget = widgets.VBox([widgets.HBox(list(self.buttons.values())), self._line])
+        refresher.add(f"buttons {' '.join(self._functions)}", self)
+
+    def press(self, label: str) -> None:
+        """Do what a click on the button does; ignored while the last call still runs."""
+        with refresher.lock:
+            if self._call is None:
+                self._call = (label, _turning.submit(self._functions[label]))
+
+    def update(self) -> None:
+        """Say how the last call goes; the refresher calls this."""
+        if self._call is not None:
+            label, call = self._call
+            if call.done():
+                error = call.exception()
+                self.text = f"{label}: {live.in_one_line(error) if error else call.result() or 'done'}"
+                self._call = None
+            else:
+                self.text = f"{label} …"
+        for button in self.buttons.values():
+            button.disabled = self._call is not None
+        self._line.value = twin(self.text)
+
+    def broke(self, error: BaseException) -> None:
+        """Say that the buttons ended with an error of their own."""
+        self._line.value = twin(live.in_one_line(error))
+
+    def close(self) -> None:
+        """Disable the buttons; they stay on the page."""
+        for button in self.buttons.values():
+            button.disabled = True
+
+    def _clicked(self, label: str, _: object) -> None:
+        self.press(label)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options) | {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"[{'] ['.join(self._functions)}] {self.text}"
 
 
 def rate(producer: Producer, *, least: float = 10, most: float = 1000, step: float = 10) -> Knob:

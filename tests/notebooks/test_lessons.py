@@ -1,0 +1,68 @@
+"""Each lesson runs headless, twice in a row; its exercises say "not yet" first and "right" with the solution."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+
+from infra import notebooks
+from kernel_lib import lessons, settings, topics
+
+# The budget of design 4.13 is for a machine of its own; a runner that shares its cores may take longer.
+BUDGET_SECONDS = 60
+
+LESSONS = notebooks.lessons()
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+@pytest.fixture
+def namespace(lesson: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"test-{lesson.stem.replace('_', '-')}"
+    monkeypatch.setenv("NAMESPACE", name)
+    topics.create_all(settings=settings.load())
+    return name
+
+
+def run_solved(lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """Run a copy with the solutions put in; return its cells by id."""
+    solved = notebooks.solved(json.loads(lesson.read_text()), lessons.solutions(lesson.stem))
+    source, result = folder / lesson.name, folder / f"ran-{lesson.name}"
+    source.write_text(notebooks.rendered(solved))
+    papermill.execute_notebook(str(source), str(result), cwd=str(lesson.parent), progress_bar=False)
+    return {cell["id"]: cell for cell in json.loads(result.read_text())["cells"]}
+
+
+def shown(cell: dict[str, Any]) -> str:
+    """Return the plain text that a cell shows."""
+    texts = [output.get("data", {}).get("text/plain") or output.get("text", "") for output in cell["outputs"]]
+    return "".join("".join(text) for text in texts)
+
+
+def test_a_lesson_runs_twice_in_a_row_and_its_checks_tell_wrong_from_right(
+    lesson: Path, namespace: str, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        started = time.monotonic()
+        cells = run_solved(lesson, tmp_path)
+        took = time.monotonic() - started
+        for id in (id for id in cells if id.startswith("check-") and not id.endswith("-solved")):
+            assert "not yet" in shown(cells[id])
+            assert "right" in shown(cells[f"{id}-solved"])
+        assert took < BUDGET_SECONDS
+
+
+def test_no_cell_shows_an_error_or_writes_to_stderr(lesson: Path, namespace: str, tmp_path: Path) -> None:
+    for id, cell in run_solved(lesson, tmp_path).items():
+        for output in cell.get("outputs", []):
+            assert output["output_type"] != "error", f"{id}: {output}"
+            assert output.get("name") != "stderr", f"{id}: {output}"
