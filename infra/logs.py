@@ -43,14 +43,17 @@ def lines(folder: Path, services: Sequence[str], *, last: int) -> list[Line]:
 
 
 def follow(folder: Path, services: Sequence[str]) -> Iterator[Line]:
-    """Yield lines as they are written, for ever."""
+    """Return the lines that are written from now on, for ever."""
     tails = [_Tail(folder / f"{name}.log") for name in _chosen(folder, services)]
 
     def news() -> list[Line]:
         return sorted((line for tail in tails for line in tail.news()), key=lambda line: line.time)
 
-    while True:
-        yield from wait_until(news, math.inf, "new log lines", interval_seconds=0.25)
+    def endless() -> Iterator[Line]:
+        while True:
+            yield from wait_until(news, math.inf, "new log lines", interval_seconds=0.25)
+
+    return endless()
 
 
 def _chosen(folder: Path, services: Sequence[str]) -> list[str]:

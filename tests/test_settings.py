@@ -49,7 +49,13 @@ def test_each_missing_variable_is_named_with_the_place_and_the_remedy(empty_home
     (empty_home / "course.env").unlink()
     with pytest.raises(ConfigurationError) as caught:
         load()
-    for word in ("KAFKA_BOOTSTRAP_SERVERS", "FLINK_JOBMANAGER_URL", "ELASTICSEARCH_URL", str(empty_home), "./course up"):
+    for word in (
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "FLINK_JOBMANAGER_URL",
+        "ELASTICSEARCH_URL",
+        str(empty_home),
+        "./course up",
+    ):
         assert word in str(caught.value)
 
 
@@ -89,7 +95,9 @@ def test_ssl_and_login_combine_to_kafkas_protocol(ssl_enabled: bool, mechanism: 
 
 
 def test_plain_and_scram_clients_differ_in_the_mechanism_only() -> None:
-    plain, scram = (load(sasl_mechanism=name, sasl_username="ann").kafka_client() for name in ("PLAIN", "SCRAM-SHA-512"))
+    plain, scram = (
+        load(sasl_mechanism=name, sasl_username="ann").kafka_client() for name in ("PLAIN", "SCRAM-SHA-512")
+    )
     assert scram == plain | {"sasl.mechanism": "SCRAM-SHA-512"}
     assert scram["sasl.password"] == SECRET
 
@@ -132,7 +140,7 @@ def test_a_relative_home_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> No
 def test_settings_cannot_be_changed_behind_the_back_of_their_users() -> None:
     settings = load()
     with pytest.raises(ValueError, match="frozen"):
-        settings.namespace = "ann"  # type: ignore[misc]
+        settings.namespace = "ann"
 
 
 def test_every_secret_field_is_masked_by_its_type() -> None:
