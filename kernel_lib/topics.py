@@ -36,12 +36,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from kernel_lib import kafka_client
+from kernel_lib.errors import AuthenticationFailed, ServiceUnavailable
 from kernel_lib.kafka_client import Record
 from kernel_lib.records import MIN_INSYNC_REPLICAS, PARTITIONS, REPLICATION_FACTOR, RETENTION_DAYS, TOPICS, TopicSpec
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
 ANSWER_SECONDS = 9.0
+_KEPT_SECONDS, _NEW_SECONDS = 1.5, 7.0
 _PATIENCE: Any = {"operation_timeout": ANSWER_SECONDS, "request_timeout": ANSWER_SECONDS}
 _ELECTING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_LEADER_EPOCH}
 _MIB = 1024 * 1024
@@ -298,9 +300,7 @@ def read(
     return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
 
 
-def _starts(
-    consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int
-) -> dict[int, int]:
+def _starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int) -> dict[int, int]:
     if not since_ms:
         return {n: low for n, (low, _) in bounds.items()}
     places = [TopicPartition(full_name, n, since_ms) for n in bounds]
@@ -347,9 +347,19 @@ def write(name: str, *values: bytes, key: bytes | None = None, settings: Setting
 
 @contextmanager
 def _asking(settings: Settings, topic: str = "") -> Iterator[tuple[AdminClient, ClusterMetadata]]:
-    admin, heard = _admin(tuple(sorted(settings.kafka_client().items())))
+    connection = tuple(sorted(settings.kafka_client().items()))
+    try:
+        admin, heard = _admin(connection)
+        metadata = kafka_client.reach(admin, settings, heard, topic=topic, timeout_seconds=_KEPT_SECONDS)
+    except AuthenticationFailed:
+        raise
+    except ServiceUnavailable:
+        # A paused broker keeps its connections: a kept client may wait 10 s on it while the others would answer.
+        _admin.cache_clear()
+        admin, heard = _admin(connection)
+        metadata = kafka_client.reach(admin, settings, heard, topic=topic, timeout_seconds=_NEW_SECONDS)
     with kafka_client.translated(settings, heard, topic=topic):
-        yield admin, kafka_client.reach(admin, settings, heard, topic=topic)
+        yield admin, metadata
 
 
 @lru_cache(maxsize=8)
