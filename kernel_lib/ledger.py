@@ -36,9 +36,10 @@ _SLICE = 1 << 20
 
 @dataclass(frozen=True)
 class Figures:
-    """A run against a topic; `missing` were acknowledged and are not there (yet), `strangers` are other runs' records.
+    """A run against a topic; `missing` were acknowledged and are not there, `strangers` are other runs' records.
 
-    `out_of_order` arrived after a later event in the same partition; a second arrival counts as `duplicate` only.
+    While the producer is `running`, some of the missing are only on their way. `out_of_order` arrived after a later
+    event in the same partition; a second arrival counts as `duplicate` only.
     """
 
     topic: str
@@ -52,6 +53,7 @@ class Figures:
     duplicate: int
     out_of_order: int
     strangers: int
+    running: bool = False
 
     @property
     def exact(self) -> bool:
@@ -63,8 +65,9 @@ class Figures:
         """One line that says the same."""
         doubt = f", {self.in_doubt:,} in doubt" if self.in_doubt else ""
         refused = f", {self.refused:,} refused" if self.refused else ""
+        missing = "on the way or missing" if self.running else "missing"
         return (
-            f"{self.topic}: {self.sent:,} sent{refused}{doubt}, {self.received:,} received, {self.missing:,} missing, "
+            f"{self.topic}: {self.sent:,} sent{refused}{doubt}, {self.received:,} received, {self.missing:,} {missing}, "
             f"{self.duplicate:,} duplicate, {self.out_of_order:,} out of order"
         )
 
@@ -129,6 +132,7 @@ class Ledger:
             duplicate=tally.duplicate,
             out_of_order=tally.out_of_order,
             strangers=tally.strangers,
+            running=alive,
         )
 
     def close(self) -> None:
