@@ -15,7 +15,7 @@ PACKAGES = ("kernel_lib", "flink_jobs", "infra")
 SOURCES = sorted(path for package in PACKAGES for path in (CHECKOUT / package).rglob("*.py"))
 TESTS = sorted((CHECKOUT / "tests").rglob("*.py"))
 LONGEST_MODULE = 350
-LONGEST_FUNCTION = 40
+LONGEST_FUNCTION = 45
 
 # The home of addresses, and Jupyter's configuration of ports that no service has.
 HOMES_OF_ADDRESSES = {"infra/layout.py"}
