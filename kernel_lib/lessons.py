@@ -4,13 +4,16 @@ All are plain widgets that also answer to a call, so that a headless run and a k
 
     >>> guess = lessons.predict("What will the line do?", ["rise at once", "rise after a second"])
     >>> guess.answer("rise after a second")
-    >>> lessons.exercise("first_job", check)          # check() returns lessons.right(...) or lessons.not_yet(...)
+    >>> lessons.check(checker)                         # the checker returns lessons.right(...) or lessons.not_yet(...)
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,6 +21,7 @@ from typing import Any, Literal
 
 import ipywidgets as widgets
 
+from kernel_lib import jobs, knobs
 from kernel_lib.errors import CourseError, NotFound, ServiceUnavailable
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -127,6 +131,20 @@ def quiz(question: str, options: Mapping[str, str], *, answer: str) -> Choice:
         return Verdict("right" if option == answer else "not yet", options[option])
 
     return Choice(question, list(options), "check", respond)
+
+
+def closing(label: str, function: Callable[[], object]) -> knobs.Buttons:
+    """Return the button that ends a lesson; a kernel that shuts down before it is pressed cancels its jobs."""
+    atexit.register(_cancel_own_jobs)
+    return knobs.Buttons({label: function})
+
+
+def _cancel_own_jobs() -> None:
+    with suppress(CourseError):  # a cluster that is down has no job to cancel
+        for job in jobs.running():
+            owner = job.owner()
+            if owner and owner.kind == "kernel" and owner.pid == os.getpid():
+                job.cancel()
 
 
 def solutions(lesson: str) -> dict[str, str]:

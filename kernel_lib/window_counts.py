@@ -1,24 +1,24 @@
 """Own the records that count_events writes: so many events of a type in a window of event time.
 
->>> window_counts.compared(shop, job)
-           sent  counted  difference
-page_view  6346     6346           0
+>>> window_counts.compared(shop).text
+'counted equals sent: 6,000 events in 60 closed windows'
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from datetime import timedelta
 
 import msgspec
-import pandas as pd
 
-from kernel_lib import cluster, topics
-from kernel_lib.job import Job
+from kernel_lib import oracle, runs, topics
 from kernel_lib.kafka_client import Record
+from kernel_lib.oracle import Comparison
 from kernel_lib.producer import Producer
+from kernel_lib.settings import Settings, load
 
 MOST_RECORDS = 1_000_000
+SECOND = timedelta(seconds=1)
 
 
 class WindowCount(msgspec.Struct, frozen=True):
@@ -41,31 +41,19 @@ def parsed(records: Iterable[Record]) -> list[WindowCount]:
     return found
 
 
-def counted(job: Job, topic: str = "metrics") -> Counter[str]:
-    """Return how many events of each type a job has counted, in the windows that it closed since it started.
+def compared(
+    producer: Producer,
+    topic: str = "metrics",
+    *,
+    window: timedelta = SECOND,
+    drained: bool = False,
+    settings: Settings | None = None,
+) -> Comparison:
+    """Compare what a producer sent with what the job counted, in the windows that the job has closed.
 
-    Raises ServiceUnavailable, NotFound.
+    With `drained` also the last one, which only draining closes. Raises ServiceUnavailable, NotFound.
     """
-    started_ms = cluster.get(job.settings, f"/jobs/{job.id}")["start-time"]
-    return total(parsed(topics.read(topic, since_ms=started_ms, limit=MOST_RECORDS, settings=job.settings)))
-
-
-def total(counts: Iterable[WindowCount]) -> Counter[str]:
-    """Return the sum over the windows, by type."""
-    sums: Counter[str] = Counter()
-    for row in counts:
-        sums[row.eventType] += row.count
-    return sums
-
-
-def compared(producer: Producer, job: Job, topic: str = "metrics") -> pd.DataFrame:
-    """Return, by type, what a producer sent, what a job counted, and the difference."""
-    return difference(producer.stats.by_type, counted(job, topic))
-
-
-def difference(sent: Mapping[str, int], counts: Mapping[str, int]) -> pd.DataFrame:
-    """Return two counts side by side, with a row for their sum."""
-    frame = pd.DataFrame({"sent": pd.Series(sent, dtype=int), "counted": pd.Series(counts, dtype=int)})
-    frame = frame.fillna(0).astype(int)
-    frame.loc["all"] = frame.sum()
-    return frame.assign(difference=frame["counted"] - frame["sent"])
+    settings = settings or load()
+    since_ms = runs.Run.open(producer.run).identity.started_ms
+    records = topics.read(topic, since_ms=since_ms, limit=MOST_RECORDS, settings=settings)
+    return oracle.compare(oracle.window_counts(records), oracle.sent_by_window([producer], window), drained=drained)
