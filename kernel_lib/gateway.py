@@ -68,6 +68,7 @@ _warming: threading.Thread | None = None
 def warm_up(settings: Settings) -> threading.Thread:
     """Start the gateway and import what a first submit needs, in the background; return the thread."""
     global _warming
+    _flink_home(settings)  # so that what is missing is said here, and not in a thread
     with _lock:
         if _warming is None or not (_warming.is_alive() or _running()):
             _warming = threading.Thread(target=_warm, args=(settings,), name="flink-warm-up", daemon=True)

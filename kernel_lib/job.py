@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ class Vertex:
     name: str
     parallelism: int
     status: str
+    maximum_parallelism: int
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ class Job:
 
         Raises JobFailed if the job fails meanwhile.
         """
-        source = self.parameters().get("source")
+        parameters = self.parameters()
+        source = parameters.get("source")
+        begun = {int(n): offset for n, offset in json.loads(parameters.get("start", "{}")).items()}
         if source:
             ends = {n: high for n, (_, high) in topics.offsets(source, settings=self.settings).items()}
             wait_until(
-                lambda: self._has_read(source, ends),
+                lambda: self._has_read(source, begun, ends),
                 timeout_seconds,
                 f"job {self.name} to read {source} to the end",
                 interval_seconds=0.2,
@@ -114,7 +118,9 @@ class Job:
     def graph(self) -> Graph:
         """Return the job's tasks and the edges between them."""
         answer = cluster.get(self.settings, f"/jobs/{self.id}")
-        vertices = (Vertex(v["id"], v["name"], v["parallelism"], v["status"]) for v in answer["vertices"])
+        vertices = (
+            Vertex(v["id"], v["name"], v["parallelism"], v["status"], v["maxParallelism"]) for v in answer["vertices"]
+        )
         edges = ((i["id"], node["id"]) for node in answer["plan"]["nodes"] for i in node.get("inputs", []))
         return Graph(tuple(vertices), tuple(edges))
 
@@ -143,7 +149,7 @@ class Job:
     def _ended(self, state: str) -> JobFailed:
         return JobFailed(f"Job {self.name} ended as {state}.", cause=self.failure(), remedy="mend it and submit again")
 
-    def _has_read(self, source: str, ends: dict[int, int]) -> bool:
+    def _has_read(self, source: str, begun: dict[int, int], ends: dict[int, int]) -> bool:
         answer = cluster.get(self.settings, f"/jobs/{self.id}")
         if answer["state"] not in LIVE_STATES:
             raise self._ended(answer["state"])
@@ -154,7 +160,7 @@ class Job:
         ):
             # An idle source commits its offsets up to 10 s late; its metrics are half a second old.
             emitted = self._emitted(source, answer["plan"]["nodes"])
-            places = {n: max(place, emitted.get(n, 0)) for n, place in places.items()}
+            places = {n: max(place, emitted.get(n, 0), begun.get(n, 0)) for n, place in places.items()}
         return all(places[n] >= end for n, end in ends.items())
 
     def _committed(self, source: str) -> dict[int, int]:

