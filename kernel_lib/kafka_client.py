@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message
-from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
 from kernel_lib.errors import (
     AuthenticationFailed,
@@ -34,6 +35,8 @@ from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
 REACH_SECONDS = 8.0
+ANSWER_SECONDS = 9.0
+_KEPT_SECONDS, _NEW_SECONDS = 1.5, 7.0
 _UNKNOWN_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 _REFUSED_RIGHT = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -197,6 +200,49 @@ def translated(settings: Settings, heard: Heard | None = None, *, topic: str = "
         if heard is not None:
             heard.check(settings)
         raise error_for(error.args[0], settings, topic=topic) from error
+
+
+@contextmanager
+def asking(settings: Settings, topic: str = "") -> Iterator[tuple[AdminClient, ClusterMetadata]]:
+    """Yield an admin client and fresh metadata, of one topic (short name) or of all; translates errors inside.
+
+    Raises as `reach` does.
+    """
+    connection = tuple(sorted(settings.kafka_client().items()))
+    try:
+        admin, heard = _admin(connection)
+        metadata = reach(admin, settings, heard, topic=topic, timeout_seconds=_KEPT_SECONDS)
+    except AuthenticationFailed:
+        raise
+    except ServiceUnavailable:
+        # A paused broker keeps its connections: a kept client may wait 10 s on it while the others would answer.
+        _admin.cache_clear()
+        admin, heard = _admin(connection)
+        metadata = reach(admin, settings, heard, topic=topic, timeout_seconds=_NEW_SECONDS)
+    with translated(settings, heard, topic=topic):
+        yield admin, metadata
+
+
+@lru_cache(maxsize=8)
+def _admin(connection: tuple[tuple[str, Any], ...]) -> tuple[AdminClient, Heard]:
+    # Kept: logging in takes 50 ms, and pictures ask for lag and leaders several times a second.
+    heard = Heard()
+    return AdminClient(tuned(dict(connection), heard)), heard
+
+
+def wait_everywhere(
+    settings: Settings, metadata: ClusterMetadata, check: Callable[[ClusterMetadata], bool], what: str
+) -> None:
+    """Wait until `check` is true of what each broker knows; `what` completes "Waited 9 s for ..."."""
+    # Each broker learns of a change in its own time, and the next question may go to any of them.
+    for broker in metadata.brokers.values():
+        connection = settings.kafka_client() | {"bootstrap.servers": f"{broker.host}:{broker.port}"}
+        wait_until(lambda: check(_view(connection)), ANSWER_SECONDS, what)  # noqa: B023
+
+
+def _view(connection: dict[str, Any]) -> ClusterMetadata:
+    # A new client asks the only broker that it knows.
+    return AdminClient(tuned(connection, Heard())).list_topics(timeout=ANSWER_SECONDS)
 
 
 def error_for(error: KafkaError, settings: Settings, *, topic: str = "") -> CourseError:

@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 
 from kernel_lib import kafka_client, runs, topics
 from kernel_lib.errors import WaitTimeout
-from kernel_lib.kafka_client import Record
+from kernel_lib.kafka_client import ANSWER_SECONDS, Record
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
-ANSWER_SECONDS = 9.0
 _CLOCKS_DIFFER_MS = 5_000
 _BATCH, _MOST_BATCHES = 5_000, 20
 _SLICE = 1 << 20
@@ -67,8 +66,8 @@ class Figures:
         refused = f", {self.refused:,} refused" if self.refused else ""
         missing = "on the way or missing" if self.running else "missing"
         return (
-            f"{self.topic}: {self.sent:,} sent{refused}{doubt}, {self.received:,} received, {self.missing:,} {missing}, "
-            f"{self.duplicate:,} duplicate, {self.out_of_order:,} out of order"
+            f"{self.topic}: {self.sent:,} sent{refused}{doubt}, {self.received:,} received, "
+            f"{self.missing:,} {missing}, {self.duplicate:,} duplicate, {self.out_of_order:,} out of order"
         )
 
 

@@ -11,10 +11,10 @@ Names are the short ones (`user-events`): the namespace of the settings is put b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -36,14 +36,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from kernel_lib import kafka_client
-from kernel_lib.errors import AuthenticationFailed, ServiceUnavailable
-from kernel_lib.kafka_client import Record
+from kernel_lib.kafka_client import ANSWER_SECONDS, Record
 from kernel_lib.records import MIN_INSYNC_REPLICAS, PARTITIONS, REPLICATION_FACTOR, RETENTION_DAYS, TOPICS, TopicSpec
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
-ANSWER_SECONDS = 9.0
-_KEPT_SECONDS, _NEW_SECONDS = 1.5, 7.0
 _PATIENCE: Any = {"operation_timeout": ANSWER_SECONDS, "request_timeout": ANSWER_SECONDS}
 _ELECTING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_LEADER_EPOCH}
 _MIB = 1024 * 1024
@@ -105,7 +102,7 @@ def create(
 def _create(
     specs: Iterable[TopicSpec], partitions: int, config: Mapping[str, str], settings: Settings
 ) -> list[Creation]:
-    with _asking(settings) as (admin, metadata):
+    with kafka_client.asking(settings) as (admin, metadata):
         wanted = list(specs)
         missing = [spec for spec in wanted if settings.named(spec.name) not in metadata.topics]
         new = [_new_topic(spec, partitions, config, settings) for spec in missing]
@@ -113,7 +110,9 @@ def _create(
         created = {name for name, future in futures.items() if _was_created(future)}
         if created:
             ready = partial(_have_leaders, created)
-            _wait_everywhere(settings, metadata, ready, "all brokers to know the new topics and their leaders")
+            kafka_client.wait_everywhere(
+                settings, metadata, ready, "all brokers to know the new topics and their leaders"
+            )
         if created != {topic.topic for topic in new}:
             metadata = admin.list_topics(timeout=ANSWER_SECONDS)
     return [_creation(spec.name, settings.named(spec.name), created, metadata, partitions) for spec in wanted]
@@ -154,20 +153,6 @@ def _was_created(future: Any) -> bool:
     return True
 
 
-def _wait_everywhere(
-    settings: Settings, metadata: ClusterMetadata, check: Callable[[ClusterMetadata], bool], what: str
-) -> None:
-    # Each broker learns of a change in its own time, and the next question may go to any of them.
-    for broker in metadata.brokers.values():
-        connection = settings.kafka_client() | {"bootstrap.servers": f"{broker.host}:{broker.port}"}
-        wait_until(lambda: check(_view(connection)), ANSWER_SECONDS, what)  # noqa: B023
-
-
-def _view(connection: dict[str, Any]) -> ClusterMetadata:
-    # A new client asks the only broker that it knows.
-    return AdminClient(kafka_client.tuned(connection, kafka_client.Heard())).list_topics(timeout=ANSWER_SECONDS)
-
-
 def _have_leaders(names: Iterable[str], metadata: ClusterMetadata) -> bool:
     topics = [metadata.topics.get(name) for name in names]
     return all(topic and topic.partitions and _led(topic) for topic in topics)
@@ -188,7 +173,7 @@ def _creation(name: str, full_name: str, created: set[str], metadata: ClusterMet
 def list_names(*, settings: Settings | None = None) -> list[str]:
     """Return the short names of the topics of this namespace, in order."""
     settings = settings or load()
-    with _asking(settings) as (_, metadata):
+    with kafka_client.asking(settings) as (_, metadata):
         return kafka_client.visible_topics(settings, metadata)
 
 
@@ -200,7 +185,7 @@ def exists(name: str, *, settings: Settings | None = None) -> bool:
 def describe(name: str, *, settings: Settings | None = None) -> TopicDescription:
     """Return leaders, replicas, in-sync replicas and offsets of each partition; raises NotFound."""
     settings = settings or load()
-    with _asking(settings, name) as (admin, metadata):
+    with kafka_client.asking(settings, name) as (admin, metadata):
         partitions = metadata.topics[settings.named(name)].partitions
         bounds = _offsets(admin, settings.named(name), list(partitions))
         return TopicDescription(
@@ -215,7 +200,7 @@ def describe(name: str, *, settings: Settings | None = None) -> TopicDescription
 def offsets(name: str, *, committed: bool = True, settings: Settings | None = None) -> dict[int, tuple[int, int]]:
     """Return {partition: (first offset, offset after the last one)}; `committed` ends before open transactions."""
     settings = settings or load()
-    with _asking(settings, name) as (admin, metadata):
+    with kafka_client.asking(settings, name) as (admin, metadata):
         partitions = list(metadata.topics[settings.named(name)].partitions)
         return _offsets(admin, settings.named(name), partitions, committed=committed)
 
@@ -251,7 +236,7 @@ def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int
     has read everything of a transactional topic may still show a lag of a few.
     """
     settings = settings or load()
-    with _asking(settings, topic) as (admin, metadata):
+    with kafka_client.asking(settings, topic) as (admin, metadata):
         full_name = settings.named(topic)
         bounds = _offsets(admin, full_name, list(metadata.topics[full_name].partitions))
         places = [TopicPartition(full_name, number) for number in bounds]
@@ -265,9 +250,11 @@ def delete(name: str, *, settings: Settings | None = None) -> None:
     """Delete a topic and wait until it is gone; raises NotFound."""
     settings = settings or load()
     full_name = settings.named(name)
-    with _asking(settings, name) as (admin, metadata):
+    with kafka_client.asking(settings, name) as (admin, metadata):
         admin.delete_topics([full_name], **_PATIENCE)[full_name].result()
-        _wait_everywhere(settings, metadata, lambda view: full_name not in view.topics, f"topic {full_name} to be gone")
+        kafka_client.wait_everywhere(
+            settings, metadata, lambda view: full_name not in view.topics, f"topic {full_name} to be gone"
+        )
 
 
 def read(
@@ -343,27 +330,3 @@ def write(name: str, *values: bytes, key: bytes | None = None, settings: Setting
         errors = [error for error in outcomes if error]
         if errors or len(outcomes) < len(values):
             raise KafkaException(errors[0] if errors else KafkaError(KafkaError._TIMED_OUT))
-
-
-@contextmanager
-def _asking(settings: Settings, topic: str = "") -> Iterator[tuple[AdminClient, ClusterMetadata]]:
-    connection = tuple(sorted(settings.kafka_client().items()))
-    try:
-        admin, heard = _admin(connection)
-        metadata = kafka_client.reach(admin, settings, heard, topic=topic, timeout_seconds=_KEPT_SECONDS)
-    except AuthenticationFailed:
-        raise
-    except ServiceUnavailable:
-        # A paused broker keeps its connections: a kept client may wait 10 s on it while the others would answer.
-        _admin.cache_clear()
-        admin, heard = _admin(connection)
-        metadata = kafka_client.reach(admin, settings, heard, topic=topic, timeout_seconds=_NEW_SECONDS)
-    with kafka_client.translated(settings, heard, topic=topic):
-        yield admin, metadata
-
-
-@lru_cache(maxsize=8)
-def _admin(connection: tuple[tuple[str, Any], ...]) -> tuple[AdminClient, kafka_client.Heard]:
-    # Kept: logging in takes 50 ms, and pictures ask for lag and leaders several times a second.
-    heard = kafka_client.Heard()
-    return AdminClient(kafka_client.tuned(dict(connection), heard)), heard
