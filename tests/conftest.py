@@ -1,10 +1,9 @@
-import socket
 from pathlib import Path
 
 import pytest
 
-from infra.layout import HOST
 from kernel_lib.settings import Settings
+from tests.ports import free_ports
 
 
 @pytest.fixture
@@ -19,5 +18,4 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def unused_port() -> int:
     """A port of this machine on which nobody listens."""
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
+    return free_ports(1)[0]
