@@ -17,16 +17,17 @@ from dataclasses import dataclass
 from itertools import repeat, starmap
 from random import Random
 from statistics import NormalDist
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from kernel_lib.cities import CITIES
 from kernel_lib.errors import NotFound
+from kernel_lib.host_metrics import HostMetrics
 from kernel_lib.knob_log import KnobLog, Knobs
 from kernel_lib.records import Location, UserEvent
+from kernel_lib.streams import Emission, Stream, iso_stamps
 
 _FRAMES, _STEPS = 512, 64
 _SECONDS_BETWEEN_CLICKS = 3.0
@@ -66,25 +67,6 @@ _JOURNEY = {
     "purchase": _Step("purchase", "/checkout", 6, {"logout": 0.25, "home": 0.15, "end": 0.6}),
     "logout": _Step("logout", "/logout", 2, {"end": 1.0}),
 }
-
-
-@dataclass(frozen=True)
-class Emission:
-    """Events ready to send, with their keys; `types` indexes the stream's `event_types`."""
-
-    events: list[msgspec.Struct]
-    keys: list[str]
-    types: NDArray[np.int64]
-
-
-class Stream(Protocol):
-    """What a producer needs of a generator."""
-
-    event_types: tuple[str, ...]
-
-    def types(self, first: int, count: int, log: KnobLog) -> NDArray[np.int64]: ...
-
-    def emit(self, first: int, count: int, log: KnobLog, *, run: str, sent_at: int) -> Emission: ...
 
 
 class Columns(NamedTuple):
@@ -135,11 +117,10 @@ class UserEvents:
         return Emission([*events], [event.userId for event in events], columns.event_type)
 
     def _events(self, columns: Columns, first: int, run: str, sent_at: int) -> list[UserEvent]:
-        stamps = np.datetime_as_string(columns.time_ms.astype("datetime64[ms]"), unit="ms").tolist()
         users = columns.user.tolist()
         fields = zip(
             [f"{run}-{index}" for index in range(first, first + len(users))],
-            [stamp + "Z" for stamp in stamps],
+            iso_stamps(columns.time_ms),
             map(self.user_ids.__getitem__, users),
             map(self.event_types.__getitem__, columns.event_type.tolist()),
             [f"s-{session:012x}" for session in columns.session.tolist()],
@@ -239,7 +220,7 @@ def _fraction(values: NDArray[np.uint64]) -> NDArray[np.float64]:
 # How much longer or shorter than usual a page is read: log-normal, as measured dwell times are.
 _SPREAD = np.exp([0.6 * NormalDist().inv_cdf((i + 0.5) / 1024) for i in range(1024)])
 
-STREAMS: dict[str, type[UserEvents]] = {"user-events": UserEvents}
+STREAMS: dict[str, type[Stream]] = {"user-events": UserEvents, "system-metrics": HostMetrics}
 
 
 def stream(topic: str, seed: int) -> Stream:
@@ -252,11 +233,11 @@ def event_types(topic: str) -> tuple[str, ...]:
     return _class(topic).event_types
 
 
-def _class(topic: str) -> type[UserEvents]:
+def _class(topic: str) -> type[Stream]:
     if topic not in STREAMS:
         raise NotFound(
             f"There is no generator for {topic!r}.",
             cause=f"generators exist for: {', '.join(sorted(STREAMS))}",
-            remedy=f"producer.start({min(STREAMS)!r})",
+            remedy='producer.start("user-events")',
         )
     return STREAMS[topic]

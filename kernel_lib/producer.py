@@ -14,6 +14,7 @@ the process that started it, also when that is killed. What became of each event
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import secrets
 import select
@@ -31,7 +32,7 @@ import numpy as np
 from confluent_kafka import Producer as KafkaProducer
 
 from kernel_lib import generators, kafka_client, runs
-from kernel_lib.errors import ProducerFailed, WaitTimeout
+from kernel_lib.errors import ConfigurationError, ProducerFailed, WaitTimeout
 from kernel_lib.knob_log import Knobs
 from kernel_lib.producer_process import Change, Order
 from kernel_lib.settings import Settings, load
@@ -99,8 +100,10 @@ class Producer:
         """Change the rate, and return when it is in force; 0 pauses. Raises ProducerFailed if the process is gone."""
         started = time.monotonic()
         with self._lock:
-            self._tell(Change(events_per_second=events_per_second))
+            self._tell(Change(events_per_second=_checked_rate(events_per_second)))
             knobs = self._answer(ANSWER_SECONDS)
+            while knobs.events_per_second != events_per_second:  # answers to calls that were interrupted
+                knobs = self._answer(ANSWER_SECONDS)
         return Applied(knobs.events_per_second, knobs.index, (time.monotonic() - started) * 1000)
 
     @property
@@ -197,7 +200,7 @@ def start(
     """Start a process that sends the topic's events; replaces one started before with the same `name`.
 
     Sends for ever, or `count` events. Raises NotFound for a topic that does not exist or has no generator,
-    ServiceUnavailable, AuthenticationFailed, ProducerFailed.
+    ConfigurationError for a rate below 0, ServiceUnavailable, AuthenticationFailed, ProducerFailed.
     """
     settings = settings or load()
     generators.event_types(topic)
@@ -205,7 +208,8 @@ def start(
     key = (settings.namespace, topic, name)
     if key in _registry:
         _registry[key].stop()
-    order = Order(settings.kafka_client(), topic, settings.named(topic), seed, count, events_per_second, os.getpid())
+    rate = _checked_rate(events_per_second)
+    order = Order(settings.kafka_client(), topic, settings.named(topic), seed, count, rate, os.getpid())
     started = _launch(order, settings.namespace)
     _registry[key] = started
     return started
@@ -242,6 +246,16 @@ def stats_of(run: runs.Run, *, alive: bool, event_types: tuple[str, ...]) -> Pro
         bytes(counters["last_error"]).decode(errors="replace"),
         dict(zip(event_types, counters["types"].tolist(), strict=False)),
     )
+
+
+def _checked_rate(events_per_second: float) -> float:
+    if not 0 <= events_per_second < math.inf:
+        raise ConfigurationError(
+            f"A producer cannot send {events_per_second} events per second.",
+            cause="the rate is negative, infinite or no number",
+            remedy="0 pauses; a laptop sends up to about 100,000",
+        )
+    return float(events_per_second)
 
 
 def _check(topic: str, settings: Settings) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from kernel_lib import generators, oracle, producer, runs, topics
-from kernel_lib.errors import AuthenticationFailed, NotFound, ProducerFailed, ServiceUnavailable
+from kernel_lib.errors import AuthenticationFailed, ConfigurationError, NotFound, ProducerFailed, ServiceUnavailable
 from kernel_lib.ledger import Ledger
 from kernel_lib.producer import Producer
 from kernel_lib.records import UserEvent
@@ -168,6 +168,22 @@ def test_when_its_topic_is_deleted_events_are_refused_not_lost(settings: Setting
     stats = shop.stop()
     assert stats.sent == stats.acknowledged + stats.refused + stats.in_doubt
     assert "UNKNOWN_TOPIC" in stats.last_error
+
+
+def test_metrics_of_this_host_are_sent(settings: Settings) -> None:
+    topics.create("system-metrics", settings=settings)
+    shop = producer.start("system-metrics", events_per_second=50, count=10, settings=settings)
+    assert shop.wait(20).by_type == {"cpu": 2, "memory": 2, "disk": 2, "load": 2, "processes": 2}
+    records = topics.read("system-metrics", settings=settings)
+    assert all(record.key == record.json()["host"].encode() for record in records)
+
+
+@pytest.mark.parametrize("rate", [-1, float("inf"), float("nan")])
+def test_an_impossible_rate_is_refused_and_the_producer_goes_on(settings: Settings, rate: float) -> None:
+    shop = producer.start("user-events", events_per_second=100, settings=settings)
+    with pytest.raises(ConfigurationError, match="events per second"):
+        shop.set(events_per_second=rate)
+    assert shop.set(events_per_second=50).events_per_second == 50
 
 
 def test_a_stream_without_generator_names_those_that_have_one(settings: Settings) -> None:
