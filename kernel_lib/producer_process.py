@@ -123,8 +123,9 @@ class Sender:
     def _listen(self) -> None:
         if os.getppid() != self._order.parent:
             self._stop(2)
-        ready, _, _ = select.select([0], [], [], self._patience())
-        if not ready or self._deadline is not None:
+        # Once stopping, standard input is at its end and would always be ready.
+        ready, _, _ = select.select([0] if self._deadline is None else [], [], [], self._patience())
+        if not ready:
             return
         received = os.read(0, 65536)
         if not received:
