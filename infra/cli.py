@@ -15,13 +15,14 @@ from typing import Any
 import click
 import rich
 import rich.console
+import rich.progress
 import rich.table
 
 from infra import lab as jupyterlab
 from infra import logs as service_logs
 from infra import preflight, prepare, stack
 from infra.credentials import credentials
-from infra.layout import PORTS, SERVICES, Layout
+from infra.layout import PORTS, SERVICES, STARTED_SERVICES, Layout
 from kernel_lib import jobs, producer, services, settings, topics
 from kernel_lib.errors import ConfigurationError, CourseError
 from kernel_lib.services import ServiceStatus
@@ -30,6 +31,12 @@ from kernel_lib.waiting import wait_until
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 COLOURS = {"healthy": "green", "starting": "yellow", "stopped": "dim", "paused": "yellow"}
+
+PROGRESS_COLUMNS = (
+    rich.progress.TextColumn("{task.description:32}"),
+    rich.progress.BarColumn(),
+    rich.progress.TimeElapsedColumn(),
+)
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 complaints = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
@@ -116,11 +123,12 @@ def _check(where: Layout, ports: Collection[str] = tuple(PORTS)) -> None:
 def _start(where: Layout) -> None:
     console.print("Preparing Java artifacts, configuration and storage ...")
     prepare.prepare(where)
-    with console.status("Starting ...") as status:
-        stack.start(where, lambda name: status.update(f"Waiting for {name} ..."))
-        status.update("Creating the topics ...")
+    with rich.progress.Progress(*PROGRESS_COLUMNS, console=console, transient=True) as bars:
+        bar = bars.add_task("Starting supervisor", total=len(STARTED_SERVICES) + 2)
+        stack.start(where, lambda name: bars.update(bar, advance=1, description=f"Waiting for {name}"))
+        bars.update(bar, advance=1, description="Creating the topics")
         topics.create_all()
-        _tidy_jobs()
+    _tidy_jobs()
 
 
 def _tidy_jobs() -> None:

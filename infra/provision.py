@@ -24,7 +24,7 @@ from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.settings import load
 from kernel_lib.waiting import wait_until
 
-START_TIMEOUT_SECONDS = 90
+START_TIMEOUT_SECONDS = 180
 REQUEST_TIMEOUT_SECONDS = 30
 
 ALLOWED = (
@@ -40,7 +40,7 @@ DENIED_ON_INTERNAL_TOPICS = (AclOperation.WRITE, AclOperation.DELETE, AclOperati
 def kafka(where: Layout, secrets: Credentials) -> None:
     """Wait until all brokers are members of the cluster, and write the ACLs of the course user.
 
-    Raises ServiceUnavailable when that takes more than 90 s.
+    Raises ServiceUnavailable when that takes more than 180 s.
     """
     settings = load(
         kafka_bootstrap_servers=where.brokers(),

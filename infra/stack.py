@@ -38,7 +38,7 @@ def start(where: Layout, report: Callable[[str], None]) -> None:
     if not supervisor_answers(where):
         end_leftovers(where)
         _start_supervisor(where)
-    report("kafka")
+    report("the brokers to join")
     provision.kafka(where, credentials(where.home))
     for name in STARTED_SERVICES:
         report(name)
