@@ -1,4 +1,4 @@
-"""The services of the course under its own supervisor; tests/test_services.py has the cases that small programs show."""
+"""The services of the course; tests/test_services.py has the cases that small programs can show."""
 
 import signal
 
