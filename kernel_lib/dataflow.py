@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,16 +63,15 @@ class Graph:
 
 
 class Rates:
-    """How fast counters grew between the last two readings."""
+    """How fast counters grew over the last few readings; Flink renews its figures each at another moment."""
 
-    def __init__(self) -> None:
-        self._before: tuple[float, Mapping[str, float]] | None = None
+    def __init__(self, readings: int = 4) -> None:
+        self._readings: deque[tuple[float, Mapping[str, float]]] = deque(maxlen=readings)
 
     def of(self, counters: Mapping[str, float], *, now: float | None = None) -> dict[str, float]:
-        """Return the growth per second since the last call, of the counters in both; {} at first."""
-        now = time.monotonic() if now is None else now
-        before, self._before = self._before, (now, counters)
-        return per_second(before, (now, counters)) if before else {}
+        """Return the growth per second since the oldest reading that is kept; {} at first."""
+        self._readings.append((time.monotonic() if now is None else now, counters))
+        return per_second(self._readings[0], self._readings[-1]) if len(self._readings) > 1 else {}
 
 
 def per_second(before: tuple[float, Mapping[str, float]], now: tuple[float, Mapping[str, float]]) -> dict[str, float]:

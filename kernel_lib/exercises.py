@@ -21,7 +21,7 @@ Event = Mapping[str, Any]
 EVENTS = 400
 WANTED = ("add_to_cart", "purchase")
 FIELDS = {"eventId", "userId", "eventType", "milliseconds"}
-TOPIC = "exercise-events"
+SOURCE, SINK = "user-events", "processed-events"
 MOST_RECORDS = 1_000_000
 NOT_WANTED = "not started"
 
@@ -94,16 +94,17 @@ def _judge_fields(wanted: Mapping[str, Event], results: Sequence[Event]) -> Verd
 
 
 def _run(function: EventFunction, settings: Settings) -> tuple[list[Event], list[Event]]:
-    topics.create(TOPIC, settings=settings)
-    job = jobs.submit(function, name="exercise", source="user-events", sink=TOPIC, settings=settings)
+    # A namespace of its own: the events of an exercise are none of the lesson's ledger.
+    mine = settings.model_copy(update={"namespace": f"{settings.namespace}-exercise".lstrip("-")})
+    for name in (SOURCE, SINK):
+        topics.create(name, settings=mine)
+    job = jobs.submit(function, name="exercise", source=SOURCE, sink=SINK, settings=mine)
     # A seed nobody has seen: the events of the lesson cannot be learnt by heart.
     seed = secrets.randbelow(1_000_000)
-    shop = producer.start(
-        "user-events", events_per_second=EVENTS, seed=seed, count=EVENTS, name="exercise", settings=settings
-    )
+    shop = producer.start(SOURCE, events_per_second=EVENTS, seed=seed, count=EVENTS, settings=mine)
     shop.wait()
-    job.wait_running().drain()
-    return _of_run("user-events", shop.run, settings), _of_run(TOPIC, shop.run, settings)
+    job.drain()
+    return _of_run(SOURCE, shop.run, mine), _of_run(SINK, shop.run, mine)
 
 
 def _of_run(topic: str, run: str, settings: Settings) -> list[Event]:

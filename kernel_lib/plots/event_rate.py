@@ -18,13 +18,15 @@ import numpy as np
 from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, Range1d
 
 from kernel_lib import live, window_counts
-from kernel_lib.generators import UserEvents
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since
 from kernel_lib.window_counts import WindowCount
 
 SECONDS_SHOWN = 60
 QUIET_AFTER_SECONDS = 6.0
+LABEL_SHARE = 0.075
+# From the most to the least frequent, so that thick bands lie at the bottom.
+SHOP_TYPES = ("page_view", "search", "add_to_cart", "login", "purchase", "logout")
 Columns = dict[str, Any]
 
 
@@ -49,14 +51,21 @@ def rate_columns(counts: Iterable[WindowCount], types: Sequence[str]) -> Columns
 
 
 def label_columns(columns: Columns, types: Sequence[str]) -> Columns:
-    """Return where and what to write beside the newest point of each band."""
+    """Return where and what to write beside the newest point of each band, from the lowest to the highest."""
     names = [kind for kind in (*types, "other") if len(columns["total"]) and columns[kind].any()]
     rates = np.array([columns[kind][-1] for kind in names])
+    room = LABEL_SHARE * float(columns["total"].max()) if names else 0.0
     return {
         "x": np.full(len(names), columns["window_end"][-1] if names else 0.0),
-        "y": np.cumsum(rates) - rates / 2,
+        "y": apart(np.cumsum(rates) - rates / 2, room),
         "text": np.array([f"{kind} {rate:,.0f}" for kind, rate in zip(names, rates, strict=True)], dtype=object),
     }
+
+
+def apart(heights: Any, room: float) -> Any:
+    """Return rising heights moved up, where needed, so that neighbours are at least `room` apart."""
+    steps = np.arange(len(heights)) * room
+    return np.maximum.accumulate(heights - steps) + steps if len(heights) else heights
 
 
 def epoch_ms(timestamp: str) -> float:
@@ -72,7 +81,7 @@ class EventRate(View):
         self,
         tail: live.TopicTail,
         *,
-        types: Sequence[str] = UserEvents.event_types,
+        types: Sequence[str] = SHOP_TYPES,
         because: Callable[[], str] | None = None,
         name: str = "event rate",
     ) -> None:

@@ -25,7 +25,7 @@ from kernel_lib.plots.view import View, no_data_since
 from kernel_lib.settings import Settings
 
 ROW_PIXELS = 84
-BOX_WIDTH, BOX_HEIGHT = 0.72, 0.66
+BOX_WIDTH, BOX_HEIGHT = 0.62, 0.66
 FILLS = {"producer": "#8a5a00", "topic": "#005a8f", "operator": "#00674b", "job": "#00674b", "failed": "#a83a00"}
 LABEL_CHARACTERS = 12
 STALE_SECONDS = 6.0
@@ -72,7 +72,7 @@ def edge_columns(graph: Graph) -> dict[str, Any]:
     middle = (x0 + x1) / 2
     return {
         "x0": x0, "y0": start[:, 1], "x1": x1, "y1": end[:, 1], "middle": middle,
-        "middle_y": (start[:, 1] + end[:, 1]) / 2 + 0.13,
+        "middle_y": (start[:, 1] + end[:, 1]) / 2 + 0.15,
         "rate": rates,
         "text": ["" if edge.per_second is None else short(edge.per_second) for edge in graph.edges],
         "width": 1.5 + np.log10(1 + rates),
@@ -164,8 +164,17 @@ class Topology(View):
         boxes = plot.rect(x="x", y="y", width=BOX_WIDTH, height=BOX_HEIGHT, source=source, fill_color="fill",
                           line_color=None, border_radius=6)  # fmt: skip
         hover.renderers = [boxes]
-        look.text(plot, "x", "y", "label", source, text_color="white", text_font_size="12px")
-        look.text(plot, "middle", "middle_y", "text", self.edges, text_color=look.INK, text_font_style="bold")
+        look.text(plot, "x", "y", "label", source, text_color="white", text_font_size="11px")
+        look.text(
+            plot,
+            "middle",
+            "middle_y",
+            "text",
+            self.edges,
+            text_color=look.INK,
+            text_font_style="bold",
+            text_font_size="11px",
+        )
         return plot
 
 
