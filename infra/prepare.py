@@ -64,7 +64,7 @@ def _format_kafka(where: Layout, kafka_lib: Path, node: int, secrets: Credential
         return
     cluster_id = where.data / "kafka-cluster-id"
     if not cluster_id.exists():
-        cluster_id.write_text(_kafka_uuid())
+        cluster_id.write_text(kafka_uuid())
     users = {
         "admin": secrets.kafka_admin_password,
         "broker": secrets.kafka_broker_password,
@@ -77,7 +77,7 @@ def _format_kafka(where: Layout, kafka_lib: Path, node: int, secrets: Credential
     _run_java(where, "kafka.tools.StorageTool", arguments, kafka_lib)
 
 
-def _kafka_uuid() -> str:
+def kafka_uuid() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
 
 
