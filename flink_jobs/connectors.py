@@ -37,6 +37,7 @@ JSON_VALUE = {
     "value.json.ignore-parse-errors": "true",
 }
 RAW_VALUE = {"value.format": "raw"}
+SHORTEST_IDLE_TIMEOUT_SECONDS = 8
 # Fixed, because state is spread over so many key groups once and for all.
 MAXIMUM_PARALLELISM = 120
 # The sink's own default, an hour, is more than a broker allows.
@@ -107,8 +108,11 @@ class Kafka:
     ) -> str:
         """Return the statement that makes `table` read `topic`, committed records only.
 
-        `idle_timeout_seconds`: after so long a partition without records no longer holds the watermark.
+        `idle_timeout_seconds`: after so long a partition without records no longer holds the watermark; at
+        least 8, because a drain needs the time between two time-outs.
         """
+        if idle_timeout_seconds is not None and idle_timeout_seconds < SHORTEST_IDLE_TIMEOUT_SECONDS:
+            raise ValueError(f"idle_timeout_seconds is {idle_timeout_seconds}, below {SHORTEST_IDLE_TIMEOUT_SECONDS}")
         options = {
             "connector": "kafka",
             "topic": self.named(topic),

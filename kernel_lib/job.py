@@ -23,7 +23,9 @@ LIVE_STATES = {"INITIALIZING", "CREATED", "RUNNING", "FAILING", "CANCELLING", "R
 END_SECONDS = 60.0
 # So long after a restart Flink may still show the metrics of the tasks before it.
 METRICS_SETTLED_MS = 2_000
-_OFFSET_METRIC = re.compile(r"\.topic\.(.+)\.partition\.(\d+)\.currentOffset$")
+_QUIET_METRIC = re.compile(r"(.+)\.sourceIdleTime$")
+# A source so close to its idle time-out is taken for idle: its metrics are some seconds old when it is stopped.
+QUIET_MARGIN_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,12 @@ class Job:
         """
         parameters = self.parameters()
         source = parameters.get("source")
-        begun = {int(n): offset for n, offset in json.loads(parameters.get("start", "{}")).items()}
         if source:
-            ends = {n: high for n, (_, high) in topics.offsets(source, settings=self.settings).items()}
-            wait_until(
-                lambda: self._has_read(source, begun, ends),
-                timeout_seconds,
-                f"job {self.name} to read {source} to the end",
-                interval_seconds=0.2,
-            )
+            begun = {int(n): offset for n, offset in json.loads(parameters.get("start", "{}")).items()}
+            self._wait_read(source, begun, timeout_seconds)
+            if self._quiet_seconds() > float(parameters.get("idle-timeout", "inf")) - QUIET_MARGIN_SECONDS:
+                self._restart_tasks(timeout_seconds)
+                self._wait_read(source, begun, timeout_seconds)
         self._stop(drain=True)
         wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
 
@@ -149,6 +148,43 @@ class Job:
     def _ended(self, state: str) -> JobFailed:
         return JobFailed(f"Job {self.name} ended as {state}.", cause=self.failure(), remedy="mend it and submit again")
 
+    def _wait_read(self, source: str, begun: dict[int, int], timeout_seconds: float) -> None:
+        ends = {n: high for n, (_, high) in topics.offsets(source, settings=self.settings).items()}
+        wait_until(
+            lambda: self._has_read(source, begun, ends),
+            timeout_seconds,
+            f"job {self.name} to read {source} to the end",
+            interval_seconds=0.2,
+        )
+
+    def _quiet_seconds(self) -> float:
+        """Return for how long no source task has had a record."""
+        nodes = cluster.get(self.settings, f"/jobs/{self.id}")["plan"]["nodes"]
+        quiet = self._source_metrics(nodes, _QUIET_METRIC, "min")
+        return min((milliseconds / 1000 for milliseconds in quiet.values()), default=0.0)
+
+    def _restart_tasks(self, timeout_seconds: float) -> None:
+        """Restart the tasks in place, from the last checkpoint, by giving them another parallelism.
+
+        An idle source loses the last watermark of a drain (Flink ignores watermarks of idle channels), and
+        with it the last windows. A restarted one is not idle until its time-out has passed again.
+        """
+        path = f"/jobs/{self.id}/resource-requirements"
+        wanted = self.slots() + 1
+        if not cluster.get(self.settings, "/overview")["slots-available"]:
+            wanted = self.slots() - 1
+        if not wanted:
+            raise JobFailed(
+                f"Job {self.name} cannot emit its last windows.",
+                cause="its source has been idle, it must be restarted once, and no slot is free for that",
+                remedy="cancel another job and drain again",
+            )
+        bounds = {"parallelism": {"lowerBound": 1, "upperBound": wanted}}
+        cluster.call(self.settings, "PUT", path, dict.fromkeys(cluster.get(self.settings, path), bounds))
+        wait_until(
+            lambda: self._runs() and self.slots() == wanted, timeout_seconds, f"the tasks of {self.name} to restart"
+        )
+
     def _has_read(self, source: str, begun: dict[int, int], ends: dict[int, int]) -> bool:
         answer = cluster.get(self.settings, f"/jobs/{self.id}")
         if answer["state"] not in LIVE_STATES:
@@ -170,16 +206,19 @@ class Job:
     def _emitted(self, source: str, nodes: list[dict[str, Any]]) -> dict[int, int]:
         """Return, by partition, the offset after the last record that the source gave to the job."""
         topic = re.sub(r"[^\w-]", "_", self.settings.named(source))
-        found: dict[int, int] = {}
+        metric = re.compile(rf"\.topic\.{re.escape(topic)}\.partition\.(\d+)\.currentOffset$")
+        return {int(number): int(offset) + 1 for number, offset in self._source_metrics(nodes, metric, "max").items()}
+
+    def _source_metrics(self, nodes: list[dict[str, Any]], metric: re.Pattern[str], agg: str) -> dict[str, float]:
+        """Return the metrics of the source tasks whose names match, by the pattern's group."""
+        found: dict[str, float] = {}
         for vertex in (node["id"] for node in nodes if not node.get("inputs")):
             path = f"/jobs/{self.id}/vertices/{vertex}/subtasks/metrics"
-            names = {
-                m["id"]: place for m in cluster.get(self.settings, path) if (place := _OFFSET_METRIC.search(m["id"]))
-            }
-            wanted = [name for name, place in names.items() if place.group(1) == topic]
+            names = {entry["id"]: metric.search(entry["id"]) for entry in cluster.get(self.settings, path)}
+            wanted = {name: match.group(1) for name, match in names.items() if match}
             if wanted:
-                values = cluster.get(self.settings, f"{path}?get={','.join(wanted)}&agg=max")
-                found |= {int(names[value["id"]].group(2)): int(value["max"]) + 1 for value in values}
+                values = cluster.get(self.settings, f"{path}?get={','.join(wanted)}&agg={agg}")
+                found |= {wanted[value["id"]]: value[agg] for value in values}
         return found
 
     def _stop(self, *, drain: bool) -> str:

@@ -83,7 +83,7 @@ def submit(
         used = _check_topics(module, options, settings)
         _make_room(name, parallelism, settings)
         options |= _start(module, start, used.get("source", ""), settings)
-        parameters = Owner.this_process(owner, lesson).parameters() | _notes(name, used, options)
+        parameters = Owner.this_process(owner, lesson).parameters() | _notes(module, name, used, options)
         configuration = importlib.import_module(CONNECTORS).configuration(
             parallelism=parallelism,
             checkpoint_interval_ms=settings.flink_checkpoint_interval,
@@ -185,11 +185,14 @@ def _start(module: ModuleType, start: str | Mapping[int, int], source: str, sett
     return {"start": {number: high for number, (_, high) in ends.items()}}
 
 
-def _notes(name: str, used: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
+def _notes(module: ModuleType, name: str, used: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
     """Return what is written down with the job: for `drain`, where it began; for pictures, its topics."""
     notes = {"job": name, "source": used.get("source", "")}
     if isinstance(options.get("start"), Mapping):
         notes["start"] = json.dumps(options["start"])
+    idle_timeout = inspect.signature(module.build).parameters.get("idle_timeout_seconds")
+    if idle_timeout:
+        notes["idle-timeout"] = str(options.get("idle_timeout_seconds", idle_timeout.default))
     return notes | {f"topic-{option}": topic for option, topic in used.items()}
 
 

@@ -81,3 +81,8 @@ def test_every_job_is_exactly_once_rescalable_and_gives_up_soon() -> None:
     assert found["table.exec.uid.generation"] == "ALWAYS"
     assert found["restart-strategy.fixed-delay.attempts"] == "3"
     assert found["pipeline.operator-chaining.enabled"] == "false"
+
+
+def test_an_idle_time_out_too_short_for_a_drain_is_refused(kafka: Kafka) -> None:
+    with pytest.raises(ValueError, match="idle_timeout_seconds is 2"):
+        kafka.source("t", "a", COLUMNS, group="g", idle_timeout_seconds=2)

@@ -83,6 +83,16 @@ def test_each_type_is_counted_in_the_window_its_time_belongs_to(settings: Settin
     }
 
 
+def test_the_last_windows_come_out_after_a_long_silence(settings: Settings) -> None:
+    """Fails without the restart in drain: an idle source's last watermark is ignored."""
+    job = jobs.submit("count_events", settings=settings, idle_timeout_seconds=8).wait_running()
+    send(settings, (event(n, START + timedelta(seconds=n)) for n in range(5)))
+    wait_until(lambda: len(read(settings, "metrics")) == 3, 60, "the source to be idle, which closes three windows")
+    wait_until(lambda: job._quiet_seconds() > 12, 60, "more silence")
+    job.drain()
+    assert sum(row["count"] for row in read(settings, "metrics")) == 5
+
+
 def test_the_window_s_size_is_an_argument(settings: Settings) -> None:
     job = jobs.submit("count_events", settings=settings, window_seconds=120)
     send(settings, (event(n, START + timedelta(seconds=n)) for n in range(180)))
@@ -112,21 +122,23 @@ def test_what_is_counted_equals_what_is_sent_among_poison(settings: Settings) ->
     assert len({each["eventId"] for each in read(settings, "processed-events")}) == 1000
 
 
-def test_a_window_is_seen_two_seconds_after_it_closed(settings: Settings) -> None:
-    job = jobs.submit("count_events", settings=settings).wait_running()
+def test_a_window_s_result_is_written_soon_after_it_closed(settings: Settings) -> None:
+    topics.create("timed-metrics", append_time=True, settings=settings)
+    job = jobs.submit("count_events", counts="timed-metrics", settings=settings).wait_running()
     numbers = iter(range(1_000_000))
     closed = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    end = closed.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
-    def sees_the_window() -> bool:
+    def written_ms() -> list[int]:
         # Both partitions go on: a window closes when the time of every partition has passed its end.
         for key in (b"a", b"b", b"c", b"d"):
             value = json.dumps(event(next(numbers), datetime.now(UTC))).encode()
             topics.write("user-events", value, key=key, settings=settings)
-        end = closed.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        return end in {row["windowEnd"] for row in read(settings, "metrics")}
+        records = topics.read("timed-metrics", settings=settings)
+        return [record.timestamp_ms for record in records if record.json()["windowEnd"] == end]
 
-    wait_until(sees_the_window, 20, "the window's result")
-    assert datetime.now(UTC) - closed < timedelta(seconds=4)
+    [when_ms] = wait_until(written_ms, 30, "the window's result")
+    assert 500 <= when_ms - closed.timestamp() * 1000 < 4000
     job.cancel()
 
 
