@@ -13,6 +13,7 @@ port is asked. A cluster that the course did not start has no supervisor address
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import urllib.parse
 import xmlrpc.client
@@ -32,7 +33,9 @@ START_TIMEOUT_SECONDS = 90.0
 # The longest call is a stop: supervisor kills what did not end in 20 s.
 CALL_TIMEOUT_SECONDS = 60.0
 NOT_STARTED = "not started"
+LOG_TAIL_BYTES = 20_000
 _RESTARTING = ("EXITED", "BACKOFF")
+_NAMES_AN_ERROR = re.compile(r"\b(ERROR|FATAL|error:|\w*Exception\b)")
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def start(name: str, *, settings: Settings | None = None, timeout_seconds: float
     settings = settings or load()
     state = wait_until(lambda: _settled_state(settings, name), timeout_seconds, f"{name} to stop before it starts")
     if state not in ("STARTING", "RUNNING", *_RESTARTING):
-        _call(settings, name, "supervisor.startProcess", name)
+        _call(settings, name, "supervisor.startProcess", name, False)
     wait_healthy(name, settings=settings, timeout_seconds=timeout_seconds)
 
 
@@ -159,7 +162,7 @@ _REMEDIES = {
     "starting": "wait a few seconds; ./course logs {name}",
     "unhealthy": "./course logs {name}",
     "paused": 'services.resume("{name}")',
-    "stopped": 'services.start("{name}"), or ./course up',
+    "stopped": 'services.start("{name}") in a notebook',
     "failed": "./course logs {name}",
 }
 
@@ -170,9 +173,9 @@ def _judge(name: str, info: dict[str, Any], settings: Settings) -> tuple[str, st
     if state in ("STOPPED", "STOPPING"):
         return "stopped", NOT_STARTED if not info["start"] else "was stopped or killed"
     if state in _RESTARTING:
-        return "starting", f"ended by itself and is started again: {info['spawnerr'] or info['description']}"
+        return "starting", f"ended by itself and is started again: {_last_words(name, info, settings)}"
     if state in ("FATAL", "UNKNOWN"):
-        return "failed", info["spawnerr"] or info["description"] or "ended by itself"
+        return "failed", _last_words(name, info, settings)
     if _is_paused(info["pid"]):
         return "paused", "the process is frozen (SIGSTOP)"
     reason = _probe(name)(settings, name)
@@ -180,6 +183,13 @@ def _judge(name: str, info: dict[str, Any], settings: Settings) -> tuple[str, st
         return "healthy", ""
     young = info["now"] - info["start"] < START_TIMEOUT_SECONDS
     return ("starting" if young else "unhealthy"), reason
+
+
+def _last_words(name: str, info: dict[str, Any], settings: Settings) -> str:
+    """Return the last line of a dead process's log that names an error or, without one, what supervisor says."""
+    log = _call(settings, name, "supervisor.readProcessStdoutLog", name, -LOG_TAIL_BYTES, 0)
+    errors = [line.strip() for line in log.splitlines() if _NAMES_AN_ERROR.search(line) and not line.startswith("\t")]
+    return errors[-1][:300] if errors else info["spawnerr"] or info["description"] or "ended by itself"
 
 
 def _is_paused(pid: int) -> bool:

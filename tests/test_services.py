@@ -56,7 +56,7 @@ autostart=false
 
 ; Ends at once, however often it is started.
 [program:broken]
-command=false
+command=sh -c "echo ERROR no room on the disk; exit 1"
 autostart=false
 startretries=0
 """
@@ -197,9 +197,10 @@ def test_a_service_that_runs_but_does_not_answer_is_not_healthy_and_says_why(set
     assert "./course logs mute" in caught.value.remedy
 
 
-def test_a_service_that_cannot_start_is_failed_with_the_reason(settings: Settings) -> None:
-    with pytest.raises(ServiceControlFailed, match="startProcess of broken failed") as caught:
+def test_a_service_that_cannot_start_is_failed_with_the_last_words_of_its_log(settings: Settings) -> None:
+    with pytest.raises(ServiceUnavailable, match="broken") as caught:
         services.start("broken", settings=settings)
+    assert caught.value.cause == "ERROR no room on the disk"
     assert caught.value.remedy == "./course logs broken"
     assert services.status("broken", settings=settings).state == "failed"
 
