@@ -31,8 +31,8 @@ def start(*, events_per_second: float = 100, seed: int = 1, settings: Settings |
 def stop(*, settings: Settings | None = None) -> str:
     """Stop the producers, drain the jobs, and return what was done, in words."""
     settings = settings or load()
-    sent = sum(each.stop().sent for each in producer.running() if each.topic == "user-events")
+    stopped = [each.stop().sent for each in producer.running() if each.topic == "user-events"]
     for job in jobs.running(settings=settings):
         if job.name in JOBS:
             job.drain()
-    return f"stopped after {sent:,} events"
+    return f"stopped after {sum(stopped):,} events" if stopped else "no producer of this notebook was running"

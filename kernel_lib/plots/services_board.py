@@ -44,9 +44,8 @@ def board_sentence(statuses: Sequence[ServiceStatus]) -> str:
     """Return how many services run, and what is the matter with each that does not but should."""
     wanted = [status for status in statuses if not _waits(status)]
     troubles = [f"{s.name} is {s.state}{_because(s)}" for s in wanted if not s.healthy]
-    waiting = [status.name for status in statuses if _waits(status)]
     count = f"{len(wanted) - len(troubles)} of {len(wanted)} services are healthy"
-    spare = [f"{' and '.join(waiting)} wait for a later lesson"] if waiting else []
+    spare = [f"{status.name} is not started: a later lesson needs it" for status in statuses if _waits(status)]
     return ". ".join([count, *troubles, *spare]) + "."
 
 

@@ -1,0 +1,57 @@
+from bokeh.models import ColumnDataSource
+
+from kernel_lib.plots import look, refresher, view
+from kernel_lib.waiting import wait_until
+
+
+class Counting(view.View):
+    """Draws one more point at each refresh."""
+
+    def __init__(self, name: str) -> None:
+        self.points = 0
+        source = ColumnDataSource({"x": []})
+        plot = look.figure()
+        plot.scatter("x", "x", source=source)
+        super().__init__(plot, source, title="Points", name=name)
+
+    def draw(self) -> str:
+        self.points += 1
+        self.source.data = {"x": list(range(self.points))}
+        return f"{self.points} points."
+
+
+def test_a_view_is_drawn_and_says_the_same_in_words() -> None:
+    shown = Counting("drawn")
+    wait_until(lambda: len(shown.source.data["x"]) >= 2, 5, "two points")
+    assert "points." in repr(shown)
+    refresher.remove("drawn")
+
+
+def test_a_page_that_is_loaded_again_starts_from_the_newest_state() -> None:
+    shown = Counting("loaded again")
+    canvas = shown.widget.children[1]
+    first = len(str(canvas.get_state()["render_bundle"]))
+    wait_until(lambda: shown.points >= 15, 10, "fifteen points")
+    assert len(str(canvas.get_state()["render_bundle"])) > first
+    refresher.remove("loaded again")
+
+
+def test_a_closed_view_is_not_drawn_any_more() -> None:
+    shown = Counting("closed")
+    refresher.remove("closed")
+    points = shown.points
+    shown.update()
+    assert shown.points == points
+
+
+def test_a_picture_that_stands_still_says_since_when_and_why() -> None:
+    sentence = view.no_data_since(0, "the job is FAILED.")
+    assert sentence.startswith("No data since 00:00:00 UTC (")
+    assert sentence.endswith("s ago) because the job is FAILED.")
+    assert view.no_data_since(None, "") == "No data yet."
+
+
+def test_the_twin_is_announced_to_a_screen_reader_and_escaped() -> None:
+    html = view.twin("<b>1</b>")
+    assert 'aria-live="polite"' in html
+    assert "<b>" not in html

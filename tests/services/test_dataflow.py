@@ -1,0 +1,30 @@
+from collections.abc import Iterator
+
+import pytest
+
+from kernel_lib import dataflow, pipeline, window_counts
+from kernel_lib import producer as producers
+from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
+
+
+@pytest.fixture
+def running(settings: Settings) -> Iterator[Settings]:
+    pipeline.start(events_per_second=100, settings=settings)
+    yield settings
+    producers.stop_all()
+
+
+def test_the_pipeline_carries_what_is_sent_and_stops_with_every_event_counted(running: Settings) -> None:
+    read = dataflow.PipelineReader(running)
+    shop = next(each for each in producers.running() if each.topic == "user-events")
+
+    def flows() -> bool:
+        rates = {(edge.source, edge.target): edge.per_second or 0 for edge in read().edges}
+        produced = rates[("producers", "topic user-events")]
+        return produced > 50 and rates.get(("job count_events", "topic processed-events"), 0) > 50
+
+    wait_until(flows, 60, "records on every arrow", interval_seconds=1)
+    assert pipeline.stop(settings=running).startswith("stopped after")
+    book = window_counts.compared(shop, drained=True, settings=running)
+    assert book.equal, book.text

@@ -1,0 +1,67 @@
+from kernel_lib import dataflow
+from kernel_lib.dataflow import Edge
+from kernel_lib.job import Graph, Vertex
+
+PARAMETERS = {"source": "user-events", "topic-source": "user-events", "topic-counts": "metrics"}
+PLAN = Graph(
+    (
+        Vertex("a", "Source: KafkaSource-default_catalog.default_database.events", 1, "RUNNING", 120),
+        Vertex("b", "GlobalWindowAggregate[6]", 1, "RUNNING", 120),
+        Vertex("c", "counts[8]: Writer", 1, "RUNNING", 120),
+        Vertex("d", "counts[8]: Committer", 1, "RUNNING", 120),
+    ),
+    (("a", "b"), ("b", "c"), ("c", "d")),
+)
+RATES = {"a out": 100.0, "b in": 99.0, "c in": 5.0}
+
+
+def test_rates_are_growth_over_time() -> None:
+    rates = dataflow.Rates()
+    assert rates.of({"x": 10}, now=1.0) == {}
+    assert rates.of({"x": 30}, now=3.0) == {"x": 10.0}
+
+
+def test_rates_reach_back_a_few_readings_only() -> None:
+    rates = dataflow.Rates(readings=2)
+    for now, count in ((0.0, 0), (1.0, 100), (2.0, 101)):
+        latest = rates.of({"x": count}, now=now)
+    assert latest == {"x": 1.0}
+
+
+def test_a_counter_that_was_reset_counts_from_zero() -> None:
+    assert dataflow.per_second((0.0, {"x": 500}), (2.0, {"x": 20})) == {"x": 10.0}
+
+
+def test_a_job_is_drawn_between_the_topics_it_reads_and_writes() -> None:
+    graph = dataflow.job_graph(PLAN, RATES, PARAMETERS, "")
+    assert [node.label for node in graph.nodes] == [
+        "read user-events",
+        "count per window",
+        "write metrics",
+        "user-events",
+        "metrics",
+    ]
+    assert Edge("topic user-events", "a", 100.0) in graph.edges
+    assert Edge("a", "b", 99.0) in graph.edges
+    assert Edge("c", "topic metrics", 5.0) in graph.edges
+
+
+def test_a_rate_that_is_not_known_yet_is_none() -> None:
+    assert {edge.per_second for edge in dataflow.job_graph(PLAN, {}, PARAMETERS, "").edges} == {None}
+
+
+def test_the_pipeline_shows_a_job_as_one_box() -> None:
+    job = dataflow.job_graph(PLAN, RATES, PARAMETERS, "")
+    graph = dataflow.pipeline_graph({"user-events": 100.0}, {"count_events": job})
+    assert Edge("producers", "topic user-events", 100.0) in graph.edges
+    assert Edge("topic user-events", "job count_events", 100.0) in graph.edges
+    assert Edge("job count_events", "topic metrics", 5.0) in graph.edges
+    assert graph.reason == ""
+
+
+def test_a_pipeline_without_jobs_says_so() -> None:
+    assert dataflow.pipeline_graph({}, {}).reason == "no job is running"
+
+
+def test_a_learners_function_keeps_its_name() -> None:
+    assert dataflow.task_label("shout", PARAMETERS) == "shout"
