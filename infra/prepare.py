@@ -14,7 +14,7 @@ import sysconfig
 import uuid
 from pathlib import Path
 
-from infra import artifacts, elasticsearch_home, layout, render
+from infra import artifacts, beam_loopback, elasticsearch_home, layout, render
 from infra.credentials import Credentials, credentials
 from infra.layout import Layout
 from kernel_lib.errors import CourseError
@@ -52,6 +52,7 @@ def _make_flink_home(home: Path, connectors: list[Path]) -> None:
     home.mkdir(exist_ok=True)
     jars = [*(pyflink / "lib").glob("*.jar"), *(pyflink / "opt").glob("flink-python-*.jar"), *connectors]
     _link_all(jars, home / "lib")
+    beam_loopback.write_jar(next((pyflink / "opt").glob("flink-python-*.jar")), home / "lib" / "beam-loopback.jar")
     for name in ("bin", "opt", "plugins"):
         link = home / name
         link.unlink(missing_ok=True)
