@@ -27,9 +27,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from infra import cli, elasticsearch_home, stack
 from infra.credentials import credentials
 from infra.layout import PORTS, Layout
-from kernel_lib import kafka_client, topics
+from kernel_lib import jobs, kafka_client, topics
 from kernel_lib.errors import AuthenticationFailed, NotFound, ServiceUnavailable
 from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
 
 
 @pytest.fixture
@@ -103,6 +104,18 @@ def test_every_process_of_the_course_listens_on_loopback_only(course: Layout) ->
     assert not [(ip, port) for ip, port in listening if not is_loopback(ip)]
 
 
+def test_python_workers_in_their_own_processes_are_reached_on_loopback_only(settings: Settings, course: Layout) -> None:
+    topics.create_all()
+    quiet = {port for _, port in listeners(course)}
+    jobs.submit(
+        lambda event: event, source="user-events", sink="processed-events", python_mode="process"
+    ).wait_running()
+    listening = wait_until(
+        lambda: [(ip, port) for ip, port in listeners(course) if port not in quiet], 30, "Flink to wait for its workers"
+    )
+    assert not [(ip, port) for ip, port in listening if not is_loopback(ip)]
+
+
 def listeners(course: Layout) -> list[tuple[str, int]]:
     """Return where the processes of the course listen, and whoever else listens at one of its ports."""
     ours = [process.pid for process in psutil.process_iter() if stack.belongs_to_course(process, course.home)]
@@ -155,6 +168,14 @@ def topic(settings: Settings) -> str:
     return settings.named("letters")
 
 
+@pytest.fixture
+def topic_of_kafka(settings: Settings) -> str:
+    """A topic of Kafka's own, which the first transaction makes."""
+    transactional = kafka_client.config(settings, kafka_client.Heard()) | {"transactional.id": settings.named("first")}
+    Producer(transactional).init_transactions(20)
+    return "__transaction_state"
+
+
 def refused(futures: dict[Any, Any]) -> int:
     """Return the code of the error with which Kafka refuses a request."""
     with pytest.raises(KafkaException) as caught:
@@ -179,14 +200,16 @@ def test_the_course_user_may_not_change_a_broker(admin: AdminClient) -> None:
     assert refused(admin.incremental_alter_configs([broker])) == KafkaError.CLUSTER_AUTHORIZATION_FAILED
 
 
-def test_the_course_user_may_not_delete_from_kafkas_own_topics(admin: AdminClient) -> None:
-    nothing = TopicPartition("__consumer_offsets", 0, 0)
+def test_the_course_user_may_not_delete_from_kafkas_own_topics(admin: AdminClient, topic_of_kafka: str) -> None:
+    nothing = TopicPartition(topic_of_kafka, 0, 0)
     assert refused(admin.delete_records([nothing])) == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
-def test_the_course_user_may_write_to_its_topics_but_not_to_kafkas_own(settings: Settings, topic: str) -> None:
+def test_the_course_user_may_write_to_its_topics_but_not_to_kafkas_own(
+    settings: Settings, topic: str, topic_of_kafka: str
+) -> None:
     assert written(settings, topic) is None
-    error = written(settings, "__transaction_state")
+    error = written(settings, topic_of_kafka)
     assert error is not None
     assert error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
