@@ -172,20 +172,31 @@ class TopicTail:
             "isolation.level": "read_committed" if committed else "read_uncommitted",
             "fetch.wait.max.ms": 200,  # short waits cost the brokers CPU and bring nothing at 5 pictures a second
             "queued.max.messages.kbytes": 4096,
+            "topic.metadata.refresh.interval.ms": 5000,  # how soon a deleted topic is missed
             "statistics.interval.ms": STATISTICS_MS,
             "stats_cb": self._statistics,
         }
 
     def _statistics(self, text: str) -> None:
-        brokers = [broker for broker in json.loads(text)["brokers"].values() if broker["nodeid"] >= 0]
-        if any(broker["state"] == "UP" for broker in brokers):
+        statistics = json.loads(text)
+        brokers = [broker for broker in statistics["brokers"].values() if broker["nodeid"] >= 0]
+        if not any(broker["state"] == "UP" for broker in brokers):
+            away = f"Kafka at {self.settings.kafka_bootstrap_servers} is away"
+            self.problem = (self._heard.refused_login or away) if brokers else ""
+        elif _all_unknown(statistics["topics"].get(self.settings.named(self.topic), {"partitions": {}})):
+            self.problem = in_one_line(kafka_client.unknown_topic(self.settings, self.topic))
+        else:
             self.problem = ""
             self._heard.forget()
-        elif brokers:
-            self.problem = self._heard.refused_login or f"Kafka at {self.settings.kafka_bootstrap_servers} is away"
 
     def _noted(self, error: KafkaError) -> None:
         self.problem = in_one_line(kafka_client.error_for(error, self.settings, topic=self.topic))
+
+
+def _all_unknown(topic: dict[str, Any]) -> bool:
+    # Partition -1 is librdkafka's own place for records without one.
+    known = [part for number, part in topic["partitions"].items() if number != "-1"]
+    return bool(known) and all(part["unknown"] for part in known)
 
 
 class Runs(Protocol):

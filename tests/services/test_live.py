@@ -15,7 +15,12 @@ def topic(settings: Settings) -> str:
 
 def collected(tail: live.TopicTail, count: int) -> list[Record]:
     found: list[Record] = []
-    wait_until(lambda: found.extend(tail.poll()) or len(found) >= count, 20, f"{count} records")
+
+    def enough() -> bool:
+        found.extend(tail.poll())
+        return len(found) >= count
+
+    wait_until(enough, 20, f"{count} records")
     return found
 
 
@@ -59,7 +64,7 @@ def test_a_tail_of_an_unknown_topic_is_refused_at_once(settings: Settings) -> No
 
 def test_a_tail_of_a_cluster_that_is_down_is_refused_in_words(settings: Settings, unused_port: int) -> None:
     away = settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{unused_port}"})
-    with pytest.raises(ServiceUnavailable, match="Kafka at 127.0.0.1"):
+    with pytest.raises(ServiceUnavailable, match="does not answer"):
         live.TopicTail("tape", settings=away)
 
 
