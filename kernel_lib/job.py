@@ -83,6 +83,7 @@ class Job:
 
         Raises JobFailed if the job fails meanwhile.
         """
+        self.wait_running(timeout_seconds)  # before that Flink neither takes a savepoint nor knows the parameters
         parameters = self.parameters()
         source = parameters.get("source")
         if source:
@@ -106,7 +107,7 @@ class Job:
         return Owner.from_parameters(self.parameters())
 
     def parameters(self) -> dict[str, str]:
-        """Return the job's global parameters: its owner, its function, the topic it reads."""
+        """Return the job's global parameters: its owner, its topics, where it began; empty until it is scheduled."""
         answer = cluster.get(self.settings, f"/jobs/{self.id}/config")
         return dict(answer.get("execution-config", {}).get("user-config", {}))
 
