@@ -10,7 +10,8 @@ DOWN = ServiceUnavailable("Kafka", "broker:9092", "connection refused", "./cours
 
 
 def all_errors(kind: type[CourseError] = CourseError) -> list[type[CourseError]]:
-    return [kind, *(error for sub in kind.__subclasses__() for error in all_errors(sub))]
+    subclasses = (sub for sub in kind.__subclasses__() if sub.__module__ == errors.__name__)
+    return [kind, *(error for sub in subclasses for error in all_errors(sub))]
 
 
 def test_a_service_that_is_down_is_told_with_service_address_cause_and_remedy() -> None:
@@ -31,7 +32,7 @@ def test_ipython_shows_an_error_as_sentences_without_a_traceback() -> None:
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell.instance(colors='nocolor')\n"
         "shell.run_cell('from kernel_lib.errors import *\\n"
-        "def deep(): raise ServiceUnavailable(\"Kafka\", \"broker:9092\", \"refused\", \"./course up\")\\n"
+        'def deep(): raise ServiceUnavailable("Kafka", "broker:9092", "refused", "./course up")\\n'
         "deep()')\n"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
