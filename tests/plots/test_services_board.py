@@ -45,7 +45,8 @@ def test_the_board_follows_the_services_and_a_failed_button_says_why() -> None:
         raise ServiceControlFailed(f"crash of {name} failed.", cause="no such process")
 
     board = ServicesBoard(lambda: [WELL, DOWN], acts={"kill": kill}, name="a board of a test")
-    wait_until(lambda: board.source.data["state"] == ["healthy", "stopped"], 5, "the board to be drawn")
+    wait_until(lambda: "services are healthy" in board.text, 5, "the board to be drawn")
+    assert board.source.data["state"] == ["healthy", "stopped"]
     row = board._rows["kafka-1"]
     row.buttons["kill"].click()
     assert pressed.wait(5)
