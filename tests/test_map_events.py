@@ -3,21 +3,21 @@ from typing import Any
 
 import pytest
 
-from flink_jobs.map_events import FunctionFailed, apply
+from flink_jobs import map_events
 
 EVENT = '{"eventId": "run-1", "page": "/home"}'
 
 
 def test_the_result_keeps_the_event_s_id() -> None:
-    assert apply(lambda event: {"path": event["page"]}, EVENT) == '{"eventId":"run-1","path":"/home"}'
+    assert map_events.apply(lambda event: {"path": event["page"]}, EVENT) == '{"eventId":"run-1","path":"/home"}'
 
 
 def test_a_function_may_set_an_id_of_its_own() -> None:
-    assert json.loads(apply(lambda event: {"eventId": "mine"}, EVENT) or "") == {"eventId": "mine"}
+    assert json.loads(map_events.apply(lambda event: {"eventId": "mine"}, EVENT) or "") == {"eventId": "mine"}
 
 
 def test_none_drops_the_event() -> None:
-    assert apply(lambda event: None, EVENT) is None
+    assert map_events.apply(lambda event: None, EVENT) is None
 
 
 @pytest.mark.parametrize("value", [None, "", "garbage", "[1]", "17", "null", '{"eventId":', '"text"'])
@@ -25,7 +25,7 @@ def test_what_is_no_json_object_is_skipped_and_never_reaches_the_function(value:
     def never(event: dict[str, Any]) -> dict[str, Any]:
         raise AssertionError(event)
 
-    assert apply(never, value) is None
+    assert map_events.apply(never, value) is None
 
 
 def test_an_error_names_the_function_the_place_and_the_event() -> None:
@@ -35,8 +35,8 @@ def test_an_error_names_the_function_the_place_and_the_event() -> None:
     def enrich(event: dict[str, Any]) -> dict[str, Any]:
         return {"a": helper(event)}
 
-    with pytest.raises(FunctionFailed) as failure:
-        apply(enrich, EVENT)
+    with pytest.raises(map_events.FunctionFailed) as failure:
+        map_events.apply(enrich, EVENT)
     said = str(failure.value)
     assert said.startswith("enrich raised KeyError: 'nope', at File ")
     assert ", in helper, for the event " + EVENT in said
@@ -45,15 +45,15 @@ def test_an_error_names_the_function_the_place_and_the_event() -> None:
 
 @pytest.mark.parametrize("result", [17, "text", [1], {"a": {1}}, {"a": float("nan")}])
 def test_a_result_that_cannot_be_written_is_the_function_s_error(result: Any) -> None:
-    with pytest.raises(FunctionFailed, match="<lambda> raised"):
-        apply(lambda event: result, EVENT)
+    with pytest.raises(map_events.FunctionFailed, match="<lambda> raised"):
+        map_events.apply(lambda event: result, EVENT)
 
 
 def test_a_long_event_is_shown_in_part() -> None:
     def broken(event: dict[str, Any]) -> None:
         raise ValueError("two\nlines")
 
-    with pytest.raises(FunctionFailed) as failure:
-        apply(broken, json.dumps({"text": "x" * 10_000}))
+    with pytest.raises(map_events.FunctionFailed) as failure:
+        map_events.apply(broken, json.dumps({"text": "x" * 10_000}))
     assert len(str(failure.value)) < 1000
     assert "ValueError: two lines" in str(failure.value)
