@@ -55,6 +55,7 @@ def _known_offset(home: Path) -> int:
     return next((int(line.split("=")[1]) for line in lines if line.startswith("COURSE_PORT_OFFSET=")), 0)
 
 
+PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 PORT_OFFSET = click.option(
     "--port-offset", type=click.IntRange(0, 50000), help="Add this to every port; kept for the next start."
 )
@@ -142,8 +143,9 @@ def _tidy_jobs() -> None:
 @main.command()
 @click.option("--wipe", is_flag=True, help="Delete all data, logs, passwords and downloads of the course too.")
 def down(wipe: bool) -> None:
-    """Stop all services; no process and no port is left."""
+    """Stop JupyterLab and all services; no process and no port is left."""
     where = layout()
+    jupyterlab.stop_running(where)
     _down(where)
     if wipe:
         stack.wipe(where)
@@ -160,8 +162,7 @@ def _down(where: Layout) -> None:
 def _cancel_jobs() -> None:
     # What runs at the stop would be revived by high availability at the next start.
     try:
-        for job in jobs.running():
-            job.cancel()
+        jobs.cancel_all()
     except CourseError as error:
         console.print(f"The jobs could not be cancelled; the next start will find them. {error}", markup=False)
 
@@ -258,9 +259,23 @@ def logs(service: tuple[str, ...], follow: bool, lines: int) -> None:
             print(f"{line.service:{width}} | {line.text}", flush=True)
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-)
+@main.command(context_settings=PASSED_ON)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def flink(words: tuple[str, ...]) -> None:
+    """Call Flink's own command line, as in: ./course flink run -d -py flink_jobs/count_events.py"""
+    where = layout()
+    program = where.flink_home / "bin" / "flink"
+    if not program.exists():
+        raise ConfigurationError(f"Flink is not installed in {where.flink_home}.", remedy="./course up")
+    environment = os.environ | {
+        "COURSE_HOME": str(where.home),
+        "JAVA_HOME": str(where.java_home),
+        "FLINK_LOG_DIR": str(where.logs),
+    }
+    os.execve(program, [str(program), *words], environment)
+
+
+@main.command(context_settings=PASSED_ON)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def test(words: tuple[str, ...]) -> None:
     """Prove the course: lint, unit, services, notebooks, browser (all of them, or those named).

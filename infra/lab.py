@@ -9,8 +9,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
+import psutil
 
 from infra.credentials import Credentials
 from infra.layout import CHECKOUT, HOST, Layout
@@ -18,6 +20,7 @@ from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.waiting import wait_until
 
 CONFIGURATION = CHECKOUT / "infra" / "jupyter"
+CONFIGURATION_OPTION = f"--config={CONFIGURATION}/jupyter_lab_config.py"
 FIRST_NOTEBOOK = "notebooks/00_cockpit.ipynb"
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 10
@@ -44,7 +47,7 @@ def run(where: Layout, secrets: Credentials, *, open_browser: bool, ready: Calla
 
 def start(where: Layout, secrets: Credentials, *, open_browser: bool = False) -> subprocess.Popen[bytes]:
     """Start JupyterLab as a process of its own, its log beside those of the services."""
-    command = [sys.executable, "-m", "jupyterlab", f"--config={CONFIGURATION}/jupyter_lab_config.py"]
+    command = [sys.executable, "-m", "jupyterlab", CONFIGURATION_OPTION]
     command += [f"--ip={HOST}", f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={CHECKOUT}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", f"--ServerApp.open_browser={open_browser}"]
@@ -85,6 +88,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def stop_running(where: Layout) -> None:
+    """End the JupyterLab of this course that another `course lab` runs, if there is one."""
+    for process in psutil.process_iter():
+        with suppress(psutil.AccessDenied, psutil.NoSuchProcess):
+            if CONFIGURATION_OPTION in process.cmdline() and process.environ().get("COURSE_HOME") == str(where.home):
+                process.terminate()
+                process.wait(STOP_TIMEOUT_SECONDS)
 
 
 def _answers(where: Layout) -> bool:

