@@ -24,6 +24,8 @@ from kernel_lib.window_counts import WindowCount
 
 SECONDS_SHOWN = 60
 QUIET_AFTER_SECONDS = 6.0
+# A window's types come from several partitions, one a moment after the other: draw them together.
+SETTLED_SECONDS = 0.3
 LABEL_SHARE = 0.075
 # From the most to the least frequent, so that thick bands lie at the bottom.
 SHOP_TYPES = ("page_view", "search", "add_to_cart", "login", "purchase", "logout")
@@ -89,23 +91,33 @@ class EventRate(View):
         self.types = tuple(types)
         self._because = because or (lambda: "no window closes: a producer must send and the job must run")
         self._counts: deque[WindowCount] = deque(maxlen=SECONDS_SHOWN * 3 * (len(self.types) + 1))
+        self._fresh: list[WindowCount] = []
+        self._fresh_since = 0.0
         self._arrived_at: float | None = None
         self.labels = ColumnDataSource(label_columns(rate_columns([], self.types), self.types))
         source = ColumnDataSource(rate_columns([], self.types))
         super().__init__(self._figure(source), source, title="Events per second, by type", name=name)
 
     def draw(self) -> str:
+        now = time.time()
         fresh = window_counts.parsed(self.tail.poll())
         if fresh:
-            self._arrived_at = time.time()
-            self._counts.extend(fresh)
-            columns = rate_columns(self._counts, self.types)
-            self.source.data = columns
-            self.labels.data = label_columns(columns, self.types)
+            self._arrived_at = now
+            self._fresh_since = self._fresh_since if self._fresh else now
+            self._fresh.extend(fresh)
+        if self._fresh and now - self._fresh_since >= SETTLED_SECONDS:
+            self._show()
         self._move()
-        quiet = self._arrived_at is None or time.time() - self._arrived_at > QUIET_AFTER_SECONDS
+        quiet = self._arrived_at is None or now - self._arrived_at > QUIET_AFTER_SECONDS
         self.quiet_because = first_reason(self.tail.problem, self._because) if quiet else ""
         return no_data_since(self._arrived_at, self.quiet_because) if quiet else self._sentence()
+
+    def _show(self) -> None:
+        self._counts.extend(self._fresh)
+        self._fresh.clear()
+        columns = rate_columns(self._counts, self.types)
+        self.source.data = columns
+        self.labels.data = label_columns(columns, self.types)
 
     def _move(self) -> None:
         newest = self.source.data["window_end"][-1] if len(self.source.data["window_end"]) else time.time() * 1000
@@ -115,6 +127,8 @@ class EventRate(View):
 
     def _sentence(self) -> str:
         data = self.source.data
+        if not len(data["total"]):
+            return "The first windows arrive."
         parts = ", ".join(f"{kind} {data[kind][-1]:,.0f}" for kind in self.types)
         age = time.time() - data["window_end"][-1] / 1000
         return f"{data['total'][-1]:,.0f} events/s: {parts}. The newest window closed {age:.1f} s ago (event time)."

@@ -72,7 +72,8 @@ def edge_columns(graph: Graph) -> dict[str, Any]:
     middle = (x0 + x1) / 2
     return {
         "x0": x0, "y0": start[:, 1], "x1": x1, "y1": end[:, 1], "middle": middle,
-        "middle_y": (start[:, 1] + end[:, 1]) / 2 + 0.15,
+        "text_x": x1 - (1 - BOX_WIDTH) / 2,
+        "text_y": end[:, 1] + 0.15,
         "rate": rates,
         "text": ["" if edge.per_second is None else short(edge.per_second) for edge in graph.edges],
         "width": 1.5 + np.log10(1 + rates),
