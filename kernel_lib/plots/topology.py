@@ -168,8 +168,8 @@ class Topology(View):
         look.text(plot, "x", "y", "label", source, text_color="white", text_font_size="11px")
         look.text(
             plot,
-            "middle",
-            "middle_y",
+            "text_x",
+            "text_y",
             "text",
             self.edges,
             text_color=look.INK,
