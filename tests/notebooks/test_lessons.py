@@ -41,7 +41,13 @@ def run_solved(lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
     solved = notebooks.solved(json.loads(lesson.read_text()), lessons.solutions(lesson.stem))
     source, result = folder / lesson.name, folder / f"ran-{lesson.name}"
     source.write_text(notebooks.rendered(solved))
-    papermill.execute_notebook(str(source), str(result), cwd=str(lesson.parent), progress_bar=False)
+    papermill.execute_notebook(
+        str(source),
+        str(result),
+        cwd=str(lesson.parent),
+        progress_bar=False,
+        request_save_on_cell_execute=False,  # BokehJS is among the outputs: writing it after each cell costs seconds
+    )
     return {cell["id"]: cell for cell in json.loads(result.read_text())["cells"]}
 
 
