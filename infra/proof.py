@@ -38,10 +38,31 @@ def run(words: Sequence[str]) -> int:
             f"There is no test stage {', '.join(unknown)}.",
             remedy=f"./course test [{' | '.join(STAGES)}] [-- PYTEST ...]",
         )
-    with _services([name for name in chosen if name in NEED_SERVICES]) as environment:
-        failed = [name for name in chosen if not _passes(name, extra, environment, fix=fix)]
-    print(f"\n{'FAILED: ' + ', '.join(failed) if failed else 'All passed: ' + ', '.join(chosen)}", flush=True)
+    quick = [name for name in chosen if name not in NEED_SERVICES]
+    slow = [name for name in chosen if name in NEED_SERVICES]
+    failed = [name for name in quick if not _passes(name, extra, dict(os.environ), fix=fix)]
+    if slow:
+        with _services(slow) as environment:
+            failed += [name for name in slow if not _passes(name, extra, environment, fix=fix)]
+    _print_outcome(chosen, failed)
     return 1 if failed else 0
+
+
+def _print_outcome(chosen: list[str], failed: list[str]) -> None:
+    passed = [name for name in chosen if name not in failed and not _not_run(name)]
+    outcomes = {"Passed": passed, "Failed": failed, "NOT RUN": [_not_run(name) for name in chosen if _not_run(name)]}
+    print(
+        "\n" + "\n".join(f"{outcome}: {', '.join(names)}" for outcome, names in outcomes.items() if names), flush=True
+    )
+
+
+def _not_run(name: str) -> str:
+    """Say why a stage cannot run here; in CI that is a failure instead, or it would be a check that cannot fail."""
+    return f"browser. {browser.missing()}" if name == "browser" and browser.missing() and not _in_ci() else ""
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI") == "true"
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -66,10 +87,7 @@ def _succeeds(command: Command, environment: dict[str, str]) -> bool:
 
 @contextmanager
 def _services(stages: list[str]) -> Iterator[dict[str, str]]:
-    """Yield the environment of the tests; for stages that need services, with a stack of its own running."""
-    if not stages:
-        yield dict(os.environ)
-        return
+    """Yield the environment of the stages that need services, with a stack of its own running."""
     where = _free_layout()
     stack.stop(where)
     stack.wipe(where)
@@ -117,11 +135,8 @@ def _notebook_tests(extra: list[str]) -> list[Command]:
 
 
 def _browser_tests(extra: list[str]) -> list[Command]:
-    missing = browser.missing()
-    if missing:
-        print(f"NOT RUN: the browser test. {missing}", flush=True)
-        # On a learner's machine that is a gap to know of; in CI it would be a check that cannot fail.
-        return [["python", "-m", "infra.browser"]] if os.environ.get("CI") == "true" else []
+    if browser.missing():
+        return [["python", "-m", "infra.browser"]] if _in_ci() else []
     return [["pytest", "tests/browser", *extra]]
 
 
