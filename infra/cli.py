@@ -122,8 +122,9 @@ def _check(where: Layout, ports: Collection[str] = tuple(PORTS)) -> None:
 
 
 def _start(where: Layout) -> None:
-    console.print("Preparing Java artifacts, configuration and storage ...")
-    prepare.prepare(where)
+    if not stack.supervisor_answers(where):  # what runs must not lose its files
+        console.print("Preparing Java artifacts, configuration and storage ...")
+        prepare.prepare(where)
     with rich.progress.Progress(*PROGRESS_COLUMNS, console=console, transient=True) as bars:
         bar = bars.add_task("Starting supervisor", total=len(STARTED_SERVICES) + 2)
         stack.start(where, lambda name: bars.update(bar, advance=1, description=f"Waiting for {name}"))
