@@ -27,10 +27,10 @@ def prepare(where: Layout) -> Credentials:
     secrets = credentials(where.home)
     files = artifacts.fetch(where.artifacts)
     kafka_lib = _link_all(files["kafka"], where.home / "kafka" / "lib")
-    _make_flink_home(where.flink_home, where.conf / "flink", files["flink"])
     elasticsearch = elasticsearch_home.locate(where)
     elasticsearch_home.prepare(elasticsearch, where, files["elasticsearch"][0])
     render.render(where, secrets, kafka_lib, elasticsearch)
+    _make_flink_home(where.flink_home, where.conf / "flink", files["flink"])
     elasticsearch_home.hand_over(elasticsearch)
     for node in layout.BROKERS:
         _format_kafka(where, kafka_lib, node, secrets)
@@ -53,13 +53,11 @@ def _make_flink_home(home: Path, conf: Path, connectors: list[Path]) -> None:
     jars = [*(pyflink / "lib").glob("*.jar"), *(pyflink / "opt").glob("flink-python-*.jar"), *connectors]
     _link_all(jars, home / "lib")
     beam_loopback.write_jar(next((pyflink / "opt").glob("flink-python-*.jar")), home / "lib" / "beam-loopback.jar")
-    # A copy: the scripts find lib and conf beside the folder that they really lie in.
+    # Folders of their own: the scripts look beside the folder that they really lie in, and Flink enters no link.
     shutil.rmtree(home / "bin", ignore_errors=True)
     shutil.copytree(pyflink / "bin", home / "bin")
-    for name, target in {"opt": pyflink / "opt", "plugins": pyflink / "plugins", "conf": conf}.items():
-        link = home / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+    for name, origin in {"opt": pyflink / "opt", "plugins": pyflink / "plugins", "conf": conf}.items():
+        _link_all(list(origin.iterdir()), home / name)
 
 
 def _format_kafka(where: Layout, kafka_lib: Path, node: int, secrets: Credentials) -> None:

@@ -187,14 +187,9 @@ def _set_slider(page: Page, value: int) -> None:
 
 
 def _photograph(page: Page, name: str) -> None:
-    """Save what the learner sees, and every live view by itself."""
+    """Save what the learner sees around the first live view."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    views = page.locator(".course-view")
-    for index in range(views.count()):
-        # Lab does not lay out cells that are far away, and Playwright waits for what is laid out.
-        views.nth(index).evaluate("view => view.scrollIntoView()")
-        views.nth(index).screenshot(path=SCREENSHOTS / f"{name}-view-{index + 1}.png")
-    views.first.evaluate("view => view.scrollIntoView()")
+    page.locator(".course-view").first.evaluate("view => view.scrollIntoView()")
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
