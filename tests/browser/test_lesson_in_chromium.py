@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from infra import browser as chromium
 from infra import lab
@@ -146,13 +147,9 @@ def test_closing_the_shop_counts_the_last_window(first_job: Page) -> None:
 def test_the_cockpit_shows_services_and_the_running_pipeline(window: Browser, address: str) -> None:
     page = _opened(window, address, "00_cockpit.ipynb")
     _run_all(page, last_button="leave the cockpit")
-    page.locator(".course-twin", has_text="services are healthy").wait_for(state="attached", timeout=30_000)
-    page.locator(".course-twin", has_text=re.compile(r"producers → user-events (9|10|11)\d/s")).wait_for(
-        state="attached", timeout=60_000
-    )
-    page.locator(".course-twin", has_text=re.compile(r"count_events → metrics [1-9]")).wait_for(
-        state="attached", timeout=30_000
-    )
+    _wait_for_words(page, r"services are healthy")
+    _wait_for_words(page, r"producers → user-events (9|10|11)\d/s")
+    _wait_for_words(page, r"count_events → metrics [1-9]")
     _photograph(page, "00_cockpit")
     page.get_by_role("button", name="leave the cockpit").click()
     page.get_by_text("leave the cockpit: stopped after").wait_for(state="attached", timeout=60_000)
@@ -171,6 +168,15 @@ def _run_all(page: Page, *, last_button: str) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.get_by_role("button", name=last_button).wait_for(timeout=RUN_ALL_SECONDS * 1000)
+
+
+def _wait_for_words(page: Page, pattern: str, seconds: int = 60) -> None:
+    """Wait until a picture's line of text says something; fail with what all of them say instead."""
+    lines = page.locator(".course-twin")
+    try:
+        lines.filter(has_text=re.compile(pattern)).first.wait_for(state="attached", timeout=seconds * 1000)
+    except PlaywrightTimeout:
+        pytest.fail(f"nothing says {pattern!r}: {lines.all_text_contents()}")
 
 
 def _newest(page: Page) -> dict[str, Any]:
