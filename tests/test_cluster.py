@@ -11,7 +11,7 @@ BLAMED = """java.lang.reflect.InvocationTargetException
 \tat java.base/java.lang.reflect.Method.invoke(Unknown Source)
 Caused by: pemja.core.PythonException: <class 'flink_jobs.map_events.FunctionFailed'>: enrich raised KeyError: 'x', \
 at File "{file}", line 2, in enrich, for the event {{"a": 1}}
-\tat /work/map_events.apply(map_events.py:75)
+\tat /tmp/jobs/map_events.apply(map_events.py:75)
 """
 
 PROCESS_MODE = """java.lang.RuntimeException: Error while waiting for BeamPythonFunctionRunner flush
