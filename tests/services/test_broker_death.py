@@ -2,6 +2,7 @@
 
 from kernel_lib import producer, services, topics
 from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
 
 
 def test_offsets_never_go_back_while_a_broker_is_dead(settings: Settings) -> None:
@@ -17,6 +18,12 @@ def test_offsets_never_go_back_while_a_broker_is_dead(settings: Settings) -> Non
         assert shop.stats.acknowledged == 2000
     assert ends == sorted(ends)
     assert _end(settings) == 2000
+    wait_until(lambda: _all_in_sync(settings), 30, "the broker to catch up")
+
+
+def _all_in_sync(settings: Settings) -> bool:
+    partitions = topics.describe("user-events", settings=settings).partitions
+    return all(len(partition.in_sync) == 3 for partition in partitions)
 
 
 def _end(settings: Settings) -> int:
