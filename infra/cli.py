@@ -22,7 +22,7 @@ from infra import lab as jupyterlab
 from infra import logs as service_logs
 from infra import preflight, prepare, stack
 from infra.credentials import credentials
-from infra.layout import PORTS, SERVICES, STARTED_SERVICES, Layout
+from infra.layout import HOST, PORTS, SERVICES, STARTED_SERVICES, Layout
 from kernel_lib import jobs, producer, services, settings, topics
 from kernel_lib.errors import ConfigurationError, CourseError
 from kernel_lib.services import ServiceStatus
@@ -72,8 +72,11 @@ def main() -> None:
 @main.command()
 @click.option("--no-browser", is_flag=True, help="Do not open a browser; the address is printed either way.")
 @click.option("--keep", is_flag=True, help="Leave the services running when JupyterLab ends.")
+@click.option(
+    "--listen", default=HOST, show_default=True, help="Address at which JupyterLab listens; 0.0.0.0 inside a container."
+)
 @PORT_OFFSET
-def lab(no_browser: bool, keep: bool, port_offset: int | None) -> None:
+def lab(no_browser: bool, keep: bool, listen: str, port_offset: int | None) -> None:
     """Install, start everything, and open JupyterLab on the cockpit. Ctrl-C stops JupyterLab and the services."""
     where = layout(port_offset)
     # A closed terminal or a service manager ends the course in the same order as Ctrl-C.
@@ -82,7 +85,7 @@ def lab(no_browser: bool, keep: bool, port_offset: int | None) -> None:
     _check(where)
     try:
         _start(where)
-        jupyterlab.run(where, credentials(where.home), open_browser=not no_browser, ready=_say_where)
+        jupyterlab.run(where, credentials(where.home), open_browser=not no_browser, ready=_say_where, listen=listen)
     except KeyboardInterrupt:
         console.print("\nStopping ...")
     finally:

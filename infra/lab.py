@@ -31,12 +31,16 @@ def address(where: Layout, secrets: Credentials, path: str = FIRST_NOTEBOOK) -> 
     return f"http://{where.address('jupyterlab')}/lab/tree/{path}?token={secrets.jupyter_token}"
 
 
-def run(where: Layout, secrets: Credentials, *, open_browser: bool, ready: Callable[[str], None]) -> None:
+def run(
+    where: Layout, secrets: Credentials, *, open_browser: bool, ready: Callable[[str], None], listen: str = HOST
+) -> None:
     """Start JupyterLab, call `ready` with its address, and wait until it ends; an interrupt ends it.
+
+    `listen`: the address of this machine at which others reach it (its token is asked for there too).
 
     Raises ServiceUnavailable when it does not answer within 60 s.
     """
-    process = start(where, secrets, open_browser=open_browser)
+    process = start(where, secrets, open_browser=open_browser, listen=listen)
     try:
         wait_until_it_answers(where, process)
         ready(address(where, secrets))
@@ -45,10 +49,12 @@ def run(where: Layout, secrets: Credentials, *, open_browser: bool, ready: Calla
         stop(process)
 
 
-def start(where: Layout, secrets: Credentials, *, open_browser: bool = False) -> subprocess.Popen[bytes]:
+def start(
+    where: Layout, secrets: Credentials, *, open_browser: bool = False, listen: str = HOST
+) -> subprocess.Popen[bytes]:
     """Start JupyterLab as a process of its own, its log beside those of the services."""
     command = [sys.executable, "-m", "jupyterlab", CONFIGURATION_OPTION]
-    command += [f"--ip={HOST}", f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0"]
+    command += [f"--ip={listen}", f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={CHECKOUT}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", f"--ServerApp.open_browser={open_browser}"]
     if os.geteuid() == 0:

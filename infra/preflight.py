@@ -70,7 +70,7 @@ def check_platform(system: str, machine: str) -> Iterator[Finding]:
         yield Finding(
             True,
             f"This is {system} on {machine}; PyFlink has wheels for Linux on x86_64 only.",
-            "a Linux x86_64 machine or container (README.md, When something fails)",
+            "docker compose up, which runs the course in a container (README.md, When something fails)",
         )
 
 

@@ -65,3 +65,24 @@ def test_a_busy_port_is_told_with_the_place_of_the_log(where: Layout, secrets: C
         with pytest.raises(ServiceUnavailable, match="JupyterLab at") as caught:
             lab.wait_until_it_answers(where, process)
     assert "./course logs jupyterlab" in caught.value.remedy
+
+
+def test_it_listens_beyond_loopback_only_where_it_is_told_to_and_asks_for_the_token(
+    where: Layout, secrets: Credentials
+) -> None:
+    port = where.port("jupyterlab")
+    for listen, status in ((HOST, None), ("0.0.0.0", 403)):
+        started = lab.start(where, secrets, listen=listen)
+        try:
+            lab.wait_until_it_answers(where, started)
+            # Another address of this machine: Linux takes all of 127/8 for its own.
+            assert _status(f"http://127.0.0.2:{port}/api/contents") == status
+        finally:
+            lab.stop(started)
+
+
+def _status(address: str) -> int | None:
+    try:
+        return httpx.get(address, timeout=5, trust_env=False).status_code
+    except httpx.ConnectError:
+        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import pytest
 from infra import notebooks
 from kernel_lib import jobs, lessons, settings, topics
 
-# The budget of design 4.13 is for a machine of its own; a runner that shares its cores may take longer.
-BUDGET_SECONDS = 60
-
 LESSONS = notebooks.lessons()
+# No cell waits longer on purpose: what takes so long hangs. How long a lesson takes is for the benchmark to say.
+CELL_SECONDS = 120
 
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
@@ -46,6 +44,7 @@ def run_solved(lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
         str(result),
         cwd=str(lesson.parent),
         progress_bar=False,
+        execution_timeout=CELL_SECONDS,
         request_save_on_cell_execute=False,  # BokehJS is among the outputs: writing it after each cell costs seconds
     )
     return {cell["id"]: cell for cell in json.loads(result.read_text())["cells"]}
@@ -61,14 +60,11 @@ def test_a_lesson_runs_twice_in_a_row_and_its_checks_tell_wrong_from_right(
     lesson: Path, namespace: str, tmp_path: Path
 ) -> None:
     for _ in range(2):
-        started = time.monotonic()
         cells = run_solved(lesson, tmp_path)
-        took = time.monotonic() - started
         for id in (id for id in cells if id.startswith("check-") and not id.endswith("-solved")):
             assert "not yet" in shown(cells[id])
             assert "right" in shown(cells[f"{id}-solved"])
         assert not list(complaints(cells))
-        assert took < BUDGET_SECONDS
 
 
 def complaints(cells: dict[str, dict[str, Any]]) -> Iterator[str]:
