@@ -116,12 +116,12 @@ class Ledger:
     def figures(self) -> Figures:
         """Return the figures without reading more."""
         states, tally = self._run.states(), self._tally
-        outcome = np.bincount(states, minlength=runs.IN_DOUBT + 1)
+        outcome = np.bincount(states, minlength=runs.WITHHELD + 1)
         open_sends = int(outcome[0] + outcome[runs.IN_FLIGHT])
         alive = self._run.alive
         return Figures(
             self._topic,
-            sent=len(states),
+            sent=len(states) - int(outcome[runs.WITHHELD]),
             acknowledged=int(outcome[runs.ACKNOWLEDGED]),
             refused=int(outcome[runs.REFUSED]),
             in_doubt=int(outcome[runs.IN_DOUBT]) + (0 if alive else open_sends),

@@ -3,8 +3,9 @@
     >>> sent = oracle.sent_by_window([shop], timedelta(seconds=1))
     >>> oracle.compare(oracle.window_counts(topics.read("metrics")), sent).text
     'counted equals sent: 6,000 events in 60 closed windows'
+    >>> oracle.sessions(oracle.replay(shop), timedelta(seconds=30))
 
-It shares no code with the jobs. Only acknowledged events count as sent; a run with events in doubt cannot
+It shares no code with the jobs. Only acknowledged, valid events count as sent; a run with events in doubt cannot
 be compared exactly, and `compare` does not pretend otherwise.
 """
 
@@ -17,10 +18,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from kernel_lib import generators, runs
 from kernel_lib.errors import MalformedRecord
+from kernel_lib.generators.malformed import KINDS as MALFORMED
+from kernel_lib.generators.streams import Batch, SeededStream
 from kernel_lib.kafka_client import Record
 from kernel_lib.producer import Producer
 
@@ -72,19 +76,19 @@ class Comparison:
 
 
 def sent_by_type(run: Producer | str) -> Counter[str]:
-    """Return how many events of each type a run sent and had acknowledged."""
+    """Return how many valid events of each type a run sent and had acknowledged; raises NotFound for a measured one."""
     counts: Counter[str] = Counter()
-    for _, types, names in _replay(run):
+    for _, types, names in _valid(run):
         counts.update(dict(zip(names, np.bincount(types, minlength=len(names)).tolist(), strict=True)))
     return +counts
 
 
 def sent_by_window(producers: Iterable[Producer | str], window: timedelta) -> Counter[Window]:
-    """Return how many acknowledged events of each type fell into each tumbling window of event time."""
+    """Return how many acknowledged, valid events of each type fell into each tumbling window of event time."""
     counts: Counter[Window] = Counter()
     size_ms = window // timedelta(milliseconds=1)
     for run in producers:
-        for times, types, names in _replay(run):
+        for times, types, names in _valid(run):
             pairs, sizes = np.unique(np.stack([times // size_ms * size_ms, types]), axis=1, return_counts=True)
             for start, kind, size in zip(*pairs.tolist(), sizes.tolist(), strict=True):
                 counts[Window(start, names[kind])] += size
@@ -137,13 +141,110 @@ def _by_type(counts: Mapping[Window, int]) -> Counter[str]:
     return totals
 
 
-def _replay(run: Producer | str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]]:
-    """Yield event times, types and the names of the types, of acknowledged events."""
+def replay(run: Producer | str, *, malformed: bool = False) -> pd.DataFrame:
+    """Return what a run sent and had acknowledged, one row an event, in the order of sending.
+
+    Columns: `number` (of the eventId), `timeMs` (event time, epoch), the fields of the event by their names, `late`,
+    `repeats` (the number of the event that it repeats; its own otherwise), `truth` (the planted truth that it belongs
+    to, or ""), `episode` and `step` within it, `malformed` (how, or ""). Malformed records are left out unless asked for:
+    then their fields are those that were spoilt. Raises NotFound for a run whose events were measured.
+    """
+    parts = [_frame(stream, batch, acknowledged) for stream, batch, acknowledged in _replayed(run)]
+    if not parts:
+        return pd.DataFrame()
+    frame = pd.concat(parts, ignore_index=True)
+    return frame if malformed else frame[frame["malformed"] == ""].reset_index(drop=True)
+
+
+def truths(run: Producer | str) -> pd.DataFrame:
+    """Return the planted truths of a run, one row each, by time.
+
+    Columns: `truth`, `key`, `episode`, `firstMs`, `lastMs` (event time, epoch), `numbers` (of the events), `steps`.
+    A dropout has no events, because they were never sent: its numbers are those that are missing.
+    """
+    found = []
+    for stream, batch, acknowledged in _replayed(run):
+        # An event that says again what another one said is no truth of its own; one that was not sent may be a dropout.
+        chosen = (batch.truth > 0) & (batch.source == batch.index) & (batch.malformed == 0)
+        chosen &= acknowledged | np.array(["dropout" in name for name in stream.truths])[batch.truth]
+        found.append(_truth_rows(stream, batch, chosen))
+    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=_TRUTH_COLUMNS)
+    grouped = rows.groupby(["truth", "key", "episode"], as_index=False, sort=False).agg(
+        firstMs=("timeMs", "min"), lastMs=("timeMs", "max"), numbers=("number", tuple), steps=("step", tuple)
+    )
+    return grouped.sort_values(["firstMs", "truth", "key"], ignore_index=True)
+
+
+def sessions(frame: pd.DataFrame, gap: timedelta, *, by: str = "userId") -> pd.DataFrame:
+    """Return the session windows of replayed events: `by`, `startMs`, `endMs` (last event plus gap), `events`.
+
+    As in Flink, two events of one key belong together when at most `gap` lies between them: windows that touch merge.
+    """
+    gap_ms = gap // timedelta(milliseconds=1)
+    ordered = frame.sort_values([by, "timeMs"], kind="stable")
+    apart = ordered.groupby(by)["timeMs"].diff().fillna(gap_ms + 1) > gap_ms
+    grouped = ordered.groupby([ordered[by], apart.cumsum().rename("session")], sort=False)["timeMs"]
+    found = grouped.agg(startMs="min", endMs="max", events="size").reset_index()
+    found["endMs"] += gap_ms
+    return found.drop(columns="session").sort_values(["startMs", by], ignore_index=True)
+
+
+def interval_join(
+    left: pd.DataFrame, right: pd.DataFrame, *, earliest: timedelta, latest: timedelta, on: str = "userId"
+) -> pd.DataFrame:
+    """Return the pairs of one key in which the right event is from `earliest` to `latest` after the left one, both included.
+
+    Columns: `on`, `leftNumber`, `rightNumber`, `afterMs`.
+    """
+    columns = [on, "number", "timeMs"]
+    pairs = left[columns].merge(right[columns], on=on, suffixes=("Left", "Right"))
+    pairs["afterMs"] = pairs["timeMsRight"] - pairs["timeMsLeft"]
+    low, high = (bound // timedelta(milliseconds=1) for bound in (earliest, latest))
+    kept = pairs[pairs["afterMs"].between(low, high)].rename(
+        columns={"numberLeft": "leftNumber", "numberRight": "rightNumber"}
+    )
+    return kept[[on, "leftNumber", "rightNumber", "afterMs"]].sort_values(
+        ["leftNumber", "rightNumber"], ignore_index=True
+    )
+
+
+_TRUTH_COLUMNS = ["truth", "key", "episode", "timeMs", "number", "step"]
+
+
+def _truth_rows(stream: SeededStream, batch: Batch, chosen: NDArray[np.bool_]) -> pd.DataFrame:
+    keys = map(stream.key_name, batch.key[chosen].tolist())
+    names = map(stream.truths.__getitem__, batch.truth[chosen].tolist())
+    numbers = (column[chosen] for column in (batch.episode, batch.time_ms, batch.index, batch.step))
+    return pd.DataFrame(dict(zip(_TRUTH_COLUMNS, (list(names), list(keys), *numbers), strict=True)))
+
+
+def _frame(stream: SeededStream, batch: Batch, acknowledged: NDArray[np.bool_]) -> pd.DataFrame:
+    columns = {
+        "number": batch.index,
+        "timeMs": batch.time_ms,
+        **stream.fields(batch),
+        "late": batch.late,
+        "repeats": batch.source,
+        "truth": np.array(stream.truths)[batch.truth],
+        "episode": batch.episode,
+        "step": batch.step,
+        "malformed": np.array(MALFORMED)[batch.malformed],
+    }
+    return pd.DataFrame(columns)[acknowledged]
+
+
+def _valid(run: Producer | str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]]:
+    """Yield event times, types and the names of the types, of acknowledged events that are not malformed."""
+    for stream, batch, acknowledged in _replayed(run):
+        valid = acknowledged & (batch.malformed == 0)
+        yield batch.time_ms[valid], batch.type[valid], stream.event_types
+
+
+def _replayed(run: Producer | str) -> Iterator[tuple[SeededStream, Batch, NDArray[np.bool_]]]:
+    """Yield the events of a run in slices, and which of them were acknowledged."""
     folder = runs.Run.open(run if isinstance(run, str) else run.run)
     identity, log, states = folder.identity, folder.knob_log(), folder.states()
-    stream = generators.stream(identity.topic, identity.seed)
+    stream = generators.seeded(identity.topic, identity.seed, identity.partitions)
     for first in range(0, len(states), _SLICE):
-        acknowledged = states[first : first + _SLICE] == runs.ACKNOWLEDGED
-        size = len(acknowledged)
-        times, types = log.times_ms(first, size), stream.types(first, size, log)
-        yield times[acknowledged], types[acknowledged], stream.event_types
+        outcome = np.asarray(states[first : first + _SLICE])
+        yield stream, stream.batch(first, len(outcome), log), outcome == runs.ACKNOWLEDGED

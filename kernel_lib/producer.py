@@ -1,7 +1,7 @@
 """Start, steer and stop producers; each is an operating-system process of its own.
 
     >>> shop = producer.start("user-events", events_per_second=100, seed=1)
-    >>> shop.set(events_per_second=500).milliseconds
+    >>> shop.set(events_per_second=500, late_share=0.1).milliseconds
     4.2
     >>> print(shop.stats.text)
     1,204 sent, 1,190 acknowledged, 0 refused, 0 in doubt, 14 in flight, 500 events/s
@@ -25,16 +25,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 from confluent_kafka import Producer as KafkaProducer
 
-from kernel_lib import generators, kafka_client, runs
+from kernel_lib import generators, kafka_client, knob_log, runs
 from kernel_lib.errors import ConfigurationError, ProducerFailed, WaitTimeout
-from kernel_lib.knob_log import Knobs
-from kernel_lib.producer_process import Change, Order
+from kernel_lib.producer_process import Answer, Change, Order
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
@@ -44,22 +43,23 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Applied:
-    """A rate that is in force: from which event on, and how many milliseconds that took."""
+    """Knobs that are in force: from which event on, and how many milliseconds that took."""
 
-    events_per_second: float
+    knobs: dict[str, Any]
     index: int
     milliseconds: float
 
 
 @dataclass(frozen=True)
 class ProducerStats:
-    """Figures of a run; `sent` = acknowledged + refused + in_doubt + in_flight."""
+    """Figures of a run; `sent` = acknowledged + refused + in_doubt + in_flight. What was withheld is not sent."""
 
     sent: int
     acknowledged: int
     refused: int
     in_doubt: int
     in_flight: int
+    withheld: int
     events_per_second: float
     errors: int
     last_error: str
@@ -71,7 +71,7 @@ class ProducerStats:
         line = (
             f"{self.sent:,} sent, {self.acknowledged:,} acknowledged, {self.refused:,} refused, "
             f"{self.in_doubt:,} in doubt, {self.in_flight:,} in flight, {self.events_per_second:,.0f} events/s"
-        )
+        ) + (f", {self.withheld:,} withheld" if self.withheld else "")
         return f"{line}; {self.errors:,} errors, the last: {self.last_error}" if self.errors else line
 
 
@@ -85,6 +85,7 @@ class Producer:
         self._run = run
         self._process = process
         self._lock = threading.Lock()
+        self._changes = 0
 
     @property
     def pid(self) -> int:
@@ -96,15 +97,22 @@ class Producer:
         """Whether the process still runs."""
         return self._process.poll() is None
 
-    def set(self, *, events_per_second: float) -> Applied:
-        """Change the rate, and return when it is in force; 0 pauses. Raises ProducerFailed if the process is gone."""
-        started = time.monotonic()
-        with self._lock:
-            self._tell(Change(events_per_second=_checked_rate(events_per_second)))
-            knobs = self._answer(ANSWER_SECONDS)
-            while knobs.events_per_second != events_per_second:  # answers to calls that were interrupted
-                knobs = self._answer(ANSWER_SECONDS)
-        return Applied(knobs.events_per_second, knobs.index, (time.monotonic() - started) * 1000)
+    def set(self, **knobs: Any) -> Applied:
+        """Turn knobs, and return when they are in force; the others stay. A rate of 0 pauses.
+
+        `knobs` are those of `knob_log.Knobs`. Raises ConfigurationError for one that this stream does not have or a
+        value that it cannot have, and ProducerFailed if the process is gone.
+        """
+        return self._change(knobs, None)
+
+    def burst(self, *, events_per_second: float, seconds: float) -> Applied:
+        """Send at another rate for some seconds, then at the present one again; returns when the burst has begun.
+
+        A rate that is set meanwhile ends the burst. Raises as `set` does.
+        """
+        if not 0 < seconds < math.inf:
+            raise ConfigurationError(f"A burst cannot last {seconds} seconds.", remedy="give a finite time above 0")
+        return self._change({"events_per_second": events_per_second}, seconds)
 
     @property
     def stats(self) -> ProducerStats:
@@ -147,6 +155,17 @@ class Producer:
     def __repr__(self) -> str:
         return f"<Producer {self.run} of {self.topic}: {self.stats.text}>"
 
+    def _change(self, knobs: dict[str, Any], burst_seconds: float | None) -> Applied:
+        started = time.monotonic()
+        checked = knob_log.checked(knobs, generators.knobs(self.topic))
+        with self._lock:
+            self._changes += 1
+            self._tell(Change(self._changes, checked, burst_seconds))
+            answer = self._answer(ANSWER_SECONDS)
+            while answer.number != self._changes:  # answers to calls that were interrupted
+                answer = self._answer(ANSWER_SECONDS)
+        return Applied(checked, answer.index, (time.monotonic() - started) * 1000)
+
     def _end_within(self, seconds: float) -> None:
         try:
             wait_until(lambda: not self.alive, seconds, "the producer to end", interval_seconds=0.02)
@@ -167,13 +186,13 @@ class Producer:
             if not quiet:
                 raise self._failed() from error
 
-    def _answer(self, seconds: float) -> Knobs:
+    def _answer(self, seconds: float) -> Answer:
         assert self._process.stdout
         ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         line = self._process.stdout.readline() if ready else b""
         if not line:
             raise self._failed() if ready else WaitTimeout(f"Waited {seconds:g} s for producer {self.run} to answer.")
-        return msgspec.json.decode(line, type=Knobs)
+        return msgspec.json.decode(line, type=Answer)
 
     def _failed(self) -> ProducerFailed:
         said = self._run.log_file.read_text(errors="replace").strip().splitlines()
@@ -196,20 +215,22 @@ def start(
     count: int | None = None,
     name: str = "",
     settings: Settings | None = None,
+    **knobs: Any,
 ) -> Producer:
     """Start a process that sends the topic's events; replaces one started before with the same `name`.
 
-    Sends for ever, or `count` events. Raises NotFound for a topic that does not exist or has no generator,
-    ConfigurationError for a rate below 0, ServiceUnavailable, AuthenticationFailed, ProducerFailed.
+    Sends for ever, or `count` events. `knobs` are those of `knob_log.Knobs`. Raises NotFound for a topic that
+    does not exist or has no generator, ConfigurationError for a knob that it does not have or a value that it
+    cannot have, ServiceUnavailable, AuthenticationFailed, ProducerFailed.
     """
     settings = settings or load()
-    generators.event_types(topic)
-    _check(topic, settings)
+    checked = knob_log.checked({"events_per_second": events_per_second, **knobs}, generators.knobs(topic))
+    partitions = _partitions(topic, settings)
     key = (settings.namespace, topic, name)
     if key in _registry:
         _registry[key].stop()
-    rate = _checked_rate(events_per_second)
-    order = Order(settings.kafka_client(), topic, settings.named(topic), seed, count, rate, os.getpid())
+    connection, full_name = settings.kafka_client(), settings.named(topic)
+    order = Order(connection, topic, full_name, seed, partitions, count, checked, os.getpid())
     started = _launch(order, settings.namespace)
     _registry[key] = started
     return started
@@ -229,10 +250,14 @@ def stop_all() -> None:
 def stats_of(run: runs.Run, *, alive: bool, event_types: tuple[str, ...]) -> ProducerStats:
     """Return the figures of a run from its files, also after its process died."""
     counters = run.counters()[0]
-    sent, acknowledged, refused, in_doubt = (int(counters[n]) for n in ("sent", "acknowledged", "refused", "in_doubt"))
+    withheld = int(counters["withheld"])
+    sent = int(counters["numbered"]) - withheld
+    acknowledged, refused, in_doubt = (int(counters[n]) for n in ("acknowledged", "refused", "in_doubt"))
     if not alive:
         # The counters are a moment older than the states when the process was killed.
-        outcome = np.bincount(run.states(), minlength=runs.IN_DOUBT + 1)
+        outcome = np.bincount(run.states(), minlength=runs.WITHHELD + 1)
+        withheld = int(outcome[runs.WITHHELD])
+        sent = int(outcome.sum()) - withheld
         acknowledged, refused = int(outcome[runs.ACKNOWLEDGED]), int(outcome[runs.REFUSED])
         in_doubt = sent - acknowledged - refused
     return ProducerStats(
@@ -241,6 +266,7 @@ def stats_of(run: runs.Run, *, alive: bool, event_types: tuple[str, ...]) -> Pro
         refused,
         in_doubt,
         sent - acknowledged - refused - in_doubt,
+        withheld,
         float(counters["events_per_second"]) if alive else 0.0,
         int(counters["errors"]),
         bytes(counters["last_error"]).decode(errors="replace"),
@@ -248,21 +274,11 @@ def stats_of(run: runs.Run, *, alive: bool, event_types: tuple[str, ...]) -> Pro
     )
 
 
-def _checked_rate(events_per_second: float) -> float:
-    if not 0 <= events_per_second < math.inf:
-        raise ConfigurationError(
-            f"A producer cannot send {events_per_second} events per second.",
-            cause="the rate is negative, infinite or no number",
-            remedy="0 pauses; a laptop sends up to about 100,000",
-        )
-    return float(events_per_second)
-
-
-def _check(topic: str, settings: Settings) -> None:
+def _partitions(topic: str, settings: Settings) -> int:
     heard = kafka_client.Heard()
     with kafka_client.translated(settings, heard, topic=topic):
         client = KafkaProducer(kafka_client.config(settings, heard))
-        kafka_client.reach(client, settings, heard, topic=topic)
+        return len(kafka_client.reach(client, settings, heard, topic=topic).topics[settings.named(topic)].partitions)
 
 
 def _launch(order: Order, namespace: str) -> Producer:
@@ -281,7 +297,7 @@ def _launch(order: Order, namespace: str) -> Producer:
             # Interrupting a notebook or a command line is not meant for its producers.
             start_new_session=True,
         )
-    run.write_identity(runs.Identity(run.id, order.topic, namespace, order.seed, now_ms, process.pid))
+    run.write_identity(runs.Identity(run.id, order.topic, namespace, order.seed, now_ms, process.pid, order.partitions))
     started = Producer(order.topic, run, process)
     started._tell(order)
     started._answer(START_SECONDS)

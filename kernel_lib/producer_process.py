@@ -1,12 +1,13 @@
-"""Send events at a rate that can be changed while it runs: the process behind `kernel_lib.producer`.
+"""Send events with knobs that can be turned while it runs: the process behind `kernel_lib.producer`.
 
 It reads its order, a line of JSON with the connection (so that no password is on a command line), from
-standard input, then changes of rate. It answers each with a line. The end of standard input, or of the
+standard input, then changes of knobs. It answers each with a line. The end of standard input, or of the
 parent process, ends it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -18,13 +19,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, Message
 from confluent_kafka import Producer as KafkaProducer
 
 from kernel_lib import generators, kafka_client, runs
+from kernel_lib.generators.streams import Emission
 from kernel_lib.knob_log import KnobLog, Knobs
 
-CHUNK_EVENTS = 500
+CHUNK_EVENTS = 2_000
 MOST_IN_FLIGHT = 50_000
 MOST_BEHIND_MS = 1_000
 _TICK_SECONDS, _ACKNOWLEDGED_SECONDS, _IDLE_SECONDS = 0.01, 0.03, 0.1
@@ -41,22 +43,35 @@ _DOUBTFUL = {
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to produce; `topic` is the short name and `full_name` the one with the namespace."""
+    """What to produce; `topic` is the short name, `full_name` the one with the namespace; `knobs` are by name."""
 
     connection: dict[str, Any]
     topic: str
     full_name: str
     seed: int
+    partitions: int
     count: int | None
-    events_per_second: float
+    knobs: dict[str, Any]
     parent: int
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A line from the parent: a new rate, or the wish to stop within so many seconds."""
+    """A line from the parent: knobs by name, perhaps for some seconds only; or the wish to stop within some seconds.
 
-    events_per_second: float | None = None
+    `number` is repeated in the answer.
+    """
+
+    number: int = 0
+    knobs: dict[str, Any] = {}
+    burst_seconds: float | None = None
     stop_seconds: float | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A line to the parent: change `number` is in force from event `index` on."""
+
+    number: int
+    index: int
 
 
 def tuning() -> dict[str, Any]:
@@ -82,26 +97,27 @@ class Sender:
 
     def __init__(self, order: Order, run: runs.Run) -> None:
         self._order, self._run = order, run
-        self._stream = generators.stream(order.topic, order.seed)
-        self._encode = msgspec.json.Encoder().encode
+        self._stream = generators.stream(order.topic, order.seed, order.partitions)
         self._counters = run.counters(writable=True)
         self._states = run.state_map(0).data
         self._knobs_file = run.knobs_file.open("ab", buffering=0)
         self._log = KnobLog()
-        self._sent = self._acknowledged = self._refused = self._in_doubt = 0
+        self._numbered = self._acknowledged = self._refused = self._in_doubt = self._withheld = 0
         self._end = order.count
         self._deadline: float | None = None
+        self._burst_ends, self._rate_after_burst = math.inf, 0.0
         self._inbox = b""
-        self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self._recent: deque[tuple[float, int]] = deque()
         self._clock_offset = time.time() - time.monotonic()
         config = kafka_client.tuned(order.connection, self._reported) | tuning()
         self._kafka = KafkaProducer(config)
 
     def run(self) -> None:
         """Send until the count is reached or somebody says stop, and every send has an outcome."""
-        self._apply(self._order.events_per_second)
+        self._note(msgspec.convert({"index": 0, "at_ms": self._now_ms()} | self._order.knobs, Knobs))
         while not self._finished():
             self._listen()
+            self._follow_the_clock()
             self._send_due()
             self._kafka.poll(0)
             self._publish()
@@ -111,14 +127,17 @@ class Sender:
         return (time.monotonic() + self._clock_offset) * 1000
 
     def _in_flight(self) -> int:
-        return self._sent - self._acknowledged - self._refused - self._in_doubt
+        return self._sent() - self._acknowledged - self._refused - self._in_doubt
+
+    def _sent(self) -> int:
+        return self._numbered - self._withheld
 
     def _finished(self) -> bool:
         if self._deadline is not None and time.monotonic() > self._deadline:
             self._kafka.purge()
             self._kafka.flush(1)
             return True
-        return self._end is not None and self._sent >= self._end and not self._in_flight()
+        return self._end is not None and self._numbered >= self._end and not self._in_flight()
 
     def _listen(self) -> None:
         if os.getppid() != self._order.parent:
@@ -137,12 +156,12 @@ class Sender:
     def _patience(self) -> float:
         longest = _ACKNOWLEDGED_SECONDS if self._in_flight() else _IDLE_SECONDS
         knobs, now_ms = self._log.last, self._now_ms()
-        if knobs.events_per_second <= 0 or self._deadline is not None:
+        if knobs.rate <= 0 or self._deadline is not None:
             return longest
         if self._in_flight() >= MOST_IN_FLIGHT:
             return _TICK_SECONDS
-        spacing_ms = 1000 / knobs.events_per_second
-        next_ms = knobs.at_ms + (self._sent - knobs.index) * spacing_ms
+        spacing_ms = 1000 / knobs.rate
+        next_ms = knobs.at_ms + (self._numbered - knobs.index) * spacing_ms
         if next_ms + CHUNK_EVENTS * spacing_ms < now_ms:
             return 0.0
         return min(longest, max(_TICK_SECONDS, (next_ms - now_ms) / 1000))
@@ -150,54 +169,78 @@ class Sender:
     def _obey(self, change: Change) -> None:
         if change.stop_seconds is not None:
             self._stop(change.stop_seconds)
-        if change.events_per_second is not None:
-            self._apply(change.events_per_second)
-            answer(self._log.last)
+        else:
+            self._apply(change)
+            answer(Answer(change.number, self._numbered))
 
     def _stop(self, seconds: float) -> None:
-        self._end = self._sent
+        self._end = self._numbered
         self._deadline = self._deadline or time.monotonic() + seconds
 
-    def _apply(self, events_per_second: float) -> None:
-        self._note(Knobs(self._sent, self._now_ms(), events_per_second))
-        self._recent = deque([(time.monotonic(), self._sent)])
+    def _apply(self, change: Change) -> None:
+        if change.burst_seconds is not None:
+            if self._burst_ends == math.inf:
+                self._rate_after_burst = self._log.last.events_per_second
+            self._burst_ends = time.monotonic() + change.burst_seconds
+        elif "events_per_second" in change.knobs:
+            self._burst_ends = math.inf
+        self._note(msgspec.convert(msgspec.to_builtins(self._as_of_now()) | change.knobs, Knobs))
+
+    def _follow_the_clock(self) -> None:
+        if time.monotonic() > self._burst_ends:
+            self._burst_ends = math.inf
+            self._note(msgspec.structs.replace(self._as_of_now(), events_per_second=self._rate_after_burst))
+        elif self._now_ms() > self._log.last.ends_ms:
+            self._note(self._as_of_now())
+
+    def _as_of_now(self) -> Knobs:
+        return msgspec.structs.replace(self._log.last, index=self._numbered, at_ms=self._now_ms())
 
     def _note(self, knobs: Knobs) -> None:
+        if knobs.events_per_second != (self._log.last.events_per_second if self._log.entries else None):
+            self._recent = deque([(time.monotonic(), self._sent())])
         self._log.append(knobs)
         self._knobs_file.write(KnobLog.line(knobs))
 
     def _send_due(self) -> None:
         due = self._log.due(self._now_ms())
-        rate = self._log.last.events_per_second
-        if due - self._sent > max(1.0, rate * MOST_BEHIND_MS / 1000):
+        if due - self._numbered > max(1.0, self._log.last.rate * MOST_BEHIND_MS / 1000):
             # More was asked for than could be sent: time goes on without the backlog, and the log says so.
-            self._note(Knobs(self._sent, self._now_ms(), rate))
-            due = self._sent + 1
+            self._note(self._as_of_now())
+            due = self._numbered + 1
         due = due if self._end is None else min(due, self._end)
-        count = min(due - self._sent, CHUNK_EVENTS)
+        count = min(due - self._numbered, CHUNK_EVENTS)
         if count > 0 and self._in_flight() < MOST_IN_FLIGHT:
             self._send(count)
 
     def _send(self, count: int) -> None:
-        first = self._sent
-        sent_at = int(self._now_ms())
-        emission = self._stream.emit(first, count, self._log, run=self._run.id, sent_at=sent_at)
-        self._mark_sent(count, np.bincount(emission.types, minlength=runs.MOST_TYPES))
-        topic, encode, produce, done = self._order.full_name, self._encode, self._kafka.produce, self._delivered
-        for index, (event, key) in enumerate(zip(emission.events, emission.keys, strict=True), first):
-            try:
-                produce(topic, encode(event), key, on_delivery=partial(done, index))
-            except KafkaException as error:
-                done(index, error.args[0], None)
+        first = self._numbered
+        emission = self._stream.emit(first, count, self._log, run=self._run.id, sent_at=int(self._now_ms()))
+        self._mark(count, emission)
+        delivered = self._delivered
+        messages: list[dict[str, Any]] = [
+            {"value": value, "key": key, "callback": partial(delivered, index)}
+            for index, (value, key, withheld) in enumerate(
+                zip(emission.values, emission.keys, emission.withheld.tolist(), strict=True), first
+            )
+            if not withheld
+        ]
+        if self._kafka.produce_batch(self._order.full_name, messages) < len(messages):
+            for message in messages:
+                if "_error" in message:
+                    message["callback"](message["_error"], None)
 
-    def _mark_sent(self, count: int, types: Any) -> None:
+    def _mark(self, count: int, emission: Emission) -> None:
         # Before the first is handed over: killed in between, they are in doubt, never lost.
-        if self._sent + count > len(self._states):
-            self._states = self._run.state_map(self._sent + count).data
-        self._states[self._sent : self._sent + count] = bytes([runs.IN_FLIGHT]) * count
-        self._sent += count
-        self._counters["sent"][0] = self._sent
-        self._counters["types"][0] += types
+        if self._numbered + count > len(self._states):
+            self._states = self._run.state_map(self._numbered + count).data
+        states = np.where(emission.withheld, runs.WITHHELD, runs.IN_FLIGHT).astype(np.uint8)
+        self._states[self._numbered : self._numbered + count] = states.tobytes()
+        self._numbered += count
+        self._withheld += int(np.count_nonzero(emission.withheld))
+        self._counters["numbered"][0] = self._numbered
+        self._counters["withheld"][0] = self._withheld
+        self._counters["types"][0] += np.bincount(emission.types[~emission.withheld], minlength=runs.MOST_TYPES)
 
     def _delivered(self, index: int, error: KafkaError | None, _: Message | None) -> None:
         if error is None:
@@ -223,16 +266,16 @@ class Sender:
         counters["in_doubt"][0] = self._in_doubt
         now = time.monotonic()
         if now - self._recent[-1][0] > 0.1:
-            self._recent.append((now, self._sent))
+            self._recent.append((now, self._sent()))
             while len(self._recent) > 2 and now - self._recent[0][0] > 1.1:
                 self._recent.popleft()
             since, sent = self._recent[0]
-            counters["events_per_second"][0] = (self._sent - sent) / (now - since)
+            counters["events_per_second"][0] = (self._sent() - sent) / (now - since)
 
 
-def answer(knobs: Knobs) -> None:
+def answer(line: Answer) -> None:
     """Tell the parent what holds now."""
-    os.write(1, KnobLog.line(knobs))
+    os.write(1, msgspec.json.encode(line) + b"\n")
 
 
 def main(folder: str) -> None:
@@ -240,7 +283,7 @@ def main(folder: str) -> None:
     with open(0, "rb", buffering=0, closefd=False) as unbuffered:
         line = unbuffered.readline()
     sender = Sender(msgspec.json.decode(line, type=Order), runs.Run(Path(folder)))
-    answer(Knobs(0, 0.0, 0.0))
+    answer(Answer(0, 0))
     sender.run()
 
 

@@ -78,6 +78,16 @@ class SystemMetric(msgspec.Struct, frozen=True):
     sentAt: int = 0
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A record that could not be used: why, where it is (`topic` is the short name), and its raw text."""
+
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    value: str
+
+
 class TopicSpec(NamedTuple):
     """A topic of the course: its name before the namespace, whether it is compacted, and whose clock stamps it.
 
@@ -102,6 +112,8 @@ TOPICS = (
     TopicSpec("processed-events", append_time=True),
     TopicSpec("alerts", append_time=True),
     TopicSpec("metrics", append_time=True),
+    TopicSpec("dead-letters", append_time=True),
+    TopicSpec("acknowledgements", append_time=True),
     TopicSpec("users", compacted=True),
     TopicSpec("merchants", compacted=True),
     TopicSpec("control", compacted=True),

@@ -23,17 +23,18 @@ from kernel_lib import settings as course_settings
 from kernel_lib.errors import NotFound
 from kernel_lib.knob_log import KnobLog
 
-IN_FLIGHT, ACKNOWLEDGED, REFUSED, IN_DOUBT = 1, 2, 3, 4
+IN_FLIGHT, ACKNOWLEDGED, REFUSED, IN_DOUBT, WITHHELD = 1, 2, 3, 4, 5
 KEPT_RUNS = 20
 MOST_TYPES = 32
 _ROOM = 1 << 20  # events; the file of states grows by this much
 
 COUNTERS = np.dtype(
     [
-        ("sent", "i8"),
+        ("numbered", "i8"),
         ("acknowledged", "i8"),
         ("refused", "i8"),
         ("in_doubt", "i8"),
+        ("withheld", "i8"),
         ("events_per_second", "f8"),
         ("errors", "i8"),
         ("types", "i8", (MOST_TYPES,)),
@@ -43,7 +44,7 @@ COUNTERS = np.dtype(
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a run is: `topic` is the short name, `started_ms` the epoch."""
+    """What a run is: `topic` is the short name, which has so many `partitions`; `started_ms` is the epoch."""
 
     run: str
     topic: str
@@ -51,6 +52,7 @@ class Identity(msgspec.Struct, frozen=True):
     seed: int
     started_ms: int
     pid: int
+    partitions: int
 
 
 class Run:
@@ -96,7 +98,7 @@ class Run:
         try:
             # The process names its folder on the command line: a reused pid does not count.
             command = Path(f"/proc/{self.identity.pid}/cmdline").read_bytes()
-        except OSError:
+        except (OSError, msgspec.ValidationError):  # it is gone; another version of the course wrote it
             return False
         return str(self.folder).encode() in command.split(b"\0")
 
@@ -120,10 +122,10 @@ class Run:
         return np.memmap(path, COUNTERS, _mode(path, writable), shape=(1,))
 
     def states(self) -> NDArray[np.uint8]:
-        """Map one byte an event: IN_FLIGHT, ACKNOWLEDGED, REFUSED or IN_DOUBT."""
-        sent = int(self.counters()["sent"][0])
-        states = np.memmap(self.folder / "states", np.uint8, "r") if sent else np.empty(0, np.uint8)
-        return states[:sent]
+        """Map one byte an event: IN_FLIGHT, ACKNOWLEDGED, REFUSED, IN_DOUBT, or WITHHELD, which was never sent."""
+        numbered = int(self.counters()["numbered"][0])
+        states = np.memmap(self.folder / "states", np.uint8, "r") if numbered else np.empty(0, np.uint8)
+        return states[:numbered]
 
     def state_map(self, events: int) -> NDArray[np.uint8]:
         """Map the states for writing, with room for at least so many events."""

@@ -1,6 +1,7 @@
+import msgspec
 import psutil
 
-from kernel_lib.host_metrics import HostMetrics
+from kernel_lib.generators.host_metrics import HostMetrics
 from kernel_lib.knob_log import KnobLog, Knobs
 from kernel_lib.records import SystemMetric
 
@@ -8,8 +9,14 @@ LOG = KnobLog([Knobs(0, 1_790_000_000_000, 10)])
 
 
 def emitted(first: int, count: int) -> list[SystemMetric]:
-    events = HostMetrics().emit(first, count, LOG, run="r", sent_at=3).events
-    return [event for event in events if isinstance(event, SystemMetric)]
+    values = HostMetrics().emit(first, count, LOG, run="r", sent_at=3).values
+    return [msgspec.json.decode(value, type=SystemMetric) for value in values]
+
+
+def test_a_silent_host_is_withheld() -> None:
+    host = emitted(0, 1)[0].host
+    log = KnobLog([Knobs(0, 0, 10), Knobs(3, 300, 10, silent_keys=(host,))])
+    assert HostMetrics().emit(0, 5, log, run="r", sent_at=3).withheld.tolist() == [False] * 3 + [True] * 2
 
 
 def test_figures_take_turns_by_index() -> None:

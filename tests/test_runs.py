@@ -12,8 +12,8 @@ from kernel_lib.runs import Identity, Run
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
     run = Run.create("r1")
-    run.write_identity(Identity("r1", "user-events", "", 1, 0, pid=1))
-    run.counters(writable=True)["sent"][0] = 5
+    run.write_identity(Identity("r1", "user-events", "", 1, 0, pid=1, partitions=6))
+    run.counters(writable=True)["numbered"][0] = 5
     states = [runs.ACKNOWLEDGED, runs.ACKNOWLEDGED, runs.REFUSED, runs.IN_FLIGHT, runs.IN_DOUBT]
     run.state_map(5)[:5] = states
     return run
@@ -57,5 +57,5 @@ def test_an_unknown_run_is_not_found(run: Run) -> None:
 
 def test_only_the_latest_runs_are_kept(run: Run) -> None:
     for number in range(runs.KEPT_RUNS + 5):
-        Run.create(f"s{number:03}").write_identity(Identity("s", "user-events", "", 1, 0, pid=1))
+        Run.create(f"s{number:03}").write_identity(Identity("s", "user-events", "", 1, 0, pid=1, partitions=6))
     assert len(list(run.folder.parent.iterdir())) == runs.KEPT_RUNS

@@ -59,9 +59,9 @@ def test_the_topic_holds_what_seed_and_knob_log_say(settings: Settings) -> None:
     until_acknowledged(shop, 1_000)
     sent = shop.stop().sent
     log = runs.Run.open(shop.run).knob_log()
-    truth = generators.UserEvents(seed=42).events(0, sent, log, run=shop.run)
+    truth = generators.seeded("user-events", seed=42, partitions=6).emit(0, sent, log, run=shop.run, sent_at=0).values
     found = sorted(read(settings), key=number)
-    assert [msgspec.structs.replace(event, sentAt=0) for event in found] == truth
+    assert [msgspec.json.encode(msgspec.structs.replace(event, sentAt=0)) for event in found] == truth
 
 
 def test_events_are_keyed_by_user_and_in_order_within_a_partition(settings: Settings) -> None:
@@ -181,9 +181,9 @@ def test_metrics_of_this_host_are_sent(settings: Settings) -> None:
 @pytest.mark.parametrize("rate", [-1, float("inf"), float("nan")])
 def test_an_impossible_rate_is_refused_and_the_producer_goes_on(settings: Settings, rate: float) -> None:
     shop = producer.start("user-events", events_per_second=100, settings=settings)
-    with pytest.raises(ConfigurationError, match="events per second"):
+    with pytest.raises(ConfigurationError, match="events_per_second"):
         shop.set(events_per_second=rate)
-    assert shop.set(events_per_second=50).events_per_second == 50
+    assert shop.set(events_per_second=50).knobs == {"events_per_second": 50}
 
 
 def test_a_stream_without_generator_names_those_that_have_one(settings: Settings) -> None:
@@ -204,3 +204,78 @@ def test_a_wrong_password_starts_no_producer() -> None:
 def test_a_closed_port_starts_no_producer() -> None:
     with pytest.raises(ServiceUnavailable, match=r"127\.0\.0\.1:9"):
         producer.start("user-events", settings=load(kafka_bootstrap_servers="127.0.0.1:9"))
+
+
+def test_a_burst_ends_by_itself_with_the_rate_before_it(settings: Settings) -> None:
+    shop = producer.start("user-events", events_per_second=20, settings=settings)
+    begun = shop.burst(events_per_second=2_000, seconds=0.5).index
+    log = runs.Run.open(shop.run)
+    wait_until(lambda: log.knob_log().last.index > begun, 5, "the burst to end", interval_seconds=0.02)
+    entries = log.knob_log().entries
+    assert [entry.events_per_second for entry in entries] == [20, 2_000, 20]
+    assert 500 <= entries[2].at_ms - entries[1].at_ms < 800
+    assert shop.stop().acknowledged >= 900
+
+
+def test_a_rate_that_is_set_ends_the_burst(settings: Settings) -> None:
+    shop = producer.start("user-events", events_per_second=20, settings=settings)
+    shop.burst(events_per_second=500, seconds=0.3)
+    index = shop.set(events_per_second=100).index
+    until_acknowledged(shop, index + 60)  # twice as long as the burst would last
+    assert [entry.events_per_second for entry in runs.Run.open(shop.run).knob_log().entries] == [20, 500, 100]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf")])
+def test_an_endless_burst_is_refused(settings: Settings, seconds: float) -> None:
+    shop = producer.start("user-events", settings=settings)
+    with pytest.raises(ConfigurationError, match="cannot last"):
+        shop.burst(events_per_second=500, seconds=seconds)
+
+
+def test_every_knob_is_in_force_from_the_index_that_is_told(settings: Settings) -> None:
+    """Fails when `_apply` notes the knobs after the events that were due, or leaves one out."""
+    topics.create("transactions", settings=settings)
+    shop = producer.start("transactions", events_per_second=500, settings=settings)
+    until_acknowledged(shop, 100)
+    wanted = {"malformed_share": 0.5, "late_share": 0.3, "late_ms": 60_000.0, "duplicate_share": 0.1, "keys": 30}
+    index = shop.set(**wanted).index
+    until_acknowledged(shop, index + 400)
+    shop.stop()
+    log = runs.Run.open(shop.run).knob_log()
+    assert [log.at(n).late_share for n in (index - 1, index)] == [0, 0.3]
+    frame = oracle.replay(shop, malformed=True)
+    before, after = frame[frame["number"] < index], frame[frame["number"] >= index]
+    assert not before["late"].any()
+    assert set(before["malformed"]) == {""}
+    assert abs((after["malformed"] != "").mean() - 0.5) < 0.1
+    assert after[after["repeats"] >= index]["userId"].nunique() == 30
+
+
+def test_the_events_of_a_silent_partition_are_withheld_and_not_lost(settings: Settings) -> None:
+    shop = producer.start("user-events", events_per_second=2_000, count=3_000, silent_partitions=[2], settings=settings)
+    stats = shop.wait(30)
+    assert stats.withheld > 200
+    assert stats.sent + stats.withheld == 3_000
+    assert {record.partition for record in topics.read("user-events", settings=settings)} == {0, 1, 3, 4, 5}
+    with Ledger(shop, "user-events", settings=settings) as book:
+        figures = book.settle(20)
+    assert (figures.sent, figures.received, figures.missing) == (stats.sent, stats.sent, 0)
+
+
+@pytest.mark.parametrize("topic", ["transactions", "iot-sensors"])
+def test_other_streams_are_sent_as_their_seed_says(settings: Settings, topic: str) -> None:
+    topics.create(topic, settings=settings)
+    shop = producer.start(topic, events_per_second=2_000, count=1_000, seed=9, settings=settings)
+    shop.wait(30)
+    frame = oracle.replay(shop)
+    found = {record.json()["eventId"]: record.json() for record in topics.read(topic, settings=settings)}
+    assert len(found) == len(frame) == 1_000
+    for row in frame.to_dict("records"):
+        event = found[f"{shop.run}-{row['number']}"]
+        assert {name: event[name] for name in event.keys() - {"eventId", "sentAt", "location"}}.items() <= row.items()
+
+
+def test_a_knob_that_a_stream_lacks_is_refused_before_a_process_starts(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="no knob 'fraud_share'"):
+        producer.start("user-events", fraud_share=0.1, settings=settings)
+    assert not producer.running()
