@@ -10,6 +10,7 @@
     ├── JobFailed                   a Flink job ended with an error, or could not be submitted
     │   └── NoFreeSlots             the cluster has no slots left for it
     ├── ProducerFailed              a producer process ended by itself
+    ├── IndexerFailed               an indexer process ended by itself
     ├── ServiceControlFailed        supervisor could not start, stop or kill a process
     └── WaitTimeout                 a condition did not become true in its time budget
 
@@ -90,6 +91,10 @@ class NoFreeSlots(JobFailed):
 
 class ProducerFailed(CourseError):
     """A producer process ended by itself."""
+
+
+class IndexerFailed(CourseError):
+    """An indexer process ended by itself."""
 
 
 class ServiceControlFailed(CourseError):

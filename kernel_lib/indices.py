@@ -1,4 +1,4 @@
-"""Own the Elasticsearch client: make, search, count and delete indices.
+"""Own the Elasticsearch client: make, fill, search, count and delete indices.
 
 Names are the short ones ("alerts"); the index prefix and the namespace of the settings come before them.
 
@@ -10,13 +10,13 @@ Names are the short ones ("alerts"); the index prefix and the namespace of the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from elastic_transport import TransportError
+from elastic_transport import ObjectApiResponse, TransportError
 from elasticsearch import (
     ApiError,
     AuthenticationException,
@@ -26,6 +26,7 @@ from elasticsearch import (
     NotFoundError,
     UnsupportedProductError,
 )
+from elasticsearch.exceptions import HTTP_EXCEPTIONS
 
 from kernel_lib.errors import (
     AuthenticationFailed,
@@ -38,10 +39,14 @@ from kernel_lib.errors import (
 from kernel_lib.settings import Settings, load
 
 ANSWER_SECONDS = 8.0
+# A bulk request that times out is sent again, which makes a slow machine slower.
+BULK_SECONDS = 30.0
+BULK_BYTES = 5_000_000
 # Its warnings say what our errors say, once more and below them.
 logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 # One node: a replica would have nowhere to live, and the index would stay yellow.
 INDEX_SETTINGS = {"number_of_shards": 1, "number_of_replicas": 0}
+_BULK_ANSWER = "errors,items.*.status,items.*.error"
 
 
 @dataclass(frozen=True)
@@ -53,22 +58,110 @@ class Found:
     aggregations: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A document that Elasticsearch does not take: its position in the call, and why, in Elasticsearch's words."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A document: the number of the write that made it what it is, how often it was written, the value of one field."""
+
+    number: int
+    version: int
+    value: str
+
+
 def put(name: str, mapping: Mapping[str, Any], *, settings: Settings | None = None) -> bool:
     """Make an index whose fields are typed as `mapping` says, or add the fields to one that exists.
 
     Returns whether it was made. Raises CourseError when a field has another type already.
     """
     settings = settings or load()
+    with _asking(settings, name) as client:
+        return _make(client, settings.index(name), {"properties": mapping})
+
+
+def put_template(name: str, mappings: Mapping[str, Any], *, settings: Settings | None = None) -> bool:
+    """Make an index as `put` does, and keep its mappings as a template: deleted, the next document makes it again.
+
+    `mappings` may have all that Elasticsearch knows there ("dynamic", "properties", ...). Returns whether the
+    index was made. Raises CourseError when a field has another type already.
+    """
+    settings = settings or load()
     index = settings.index(name)
     with _asking(settings, name) as client:
-        try:
-            client.indices.create(index=index, mappings={"properties": mapping}, settings=INDEX_SETTINGS)
-        except BadRequestError as error:
-            if error.error != "resource_already_exists_exception":
-                raise
-            client.indices.put_mapping(index=index, properties=mapping)
-            return False
+        # First: it is refused for an index outside the prefix, while a template may have any name.
+        made = _make(client, index, mappings)
+        template = {"settings": INDEX_SETTINGS, "mappings": mappings}
+        client.indices.put_index_template(name=index, index_patterns=[index], template=template, allow_auto_create=True)
+    return made
+
+
+def delete_templates(names: str = "*", *, settings: Settings | None = None) -> None:
+    """Delete the templates of this namespace whose name matches a pattern; harmless when none does."""
+    settings = settings or load()
+    with _asking(settings) as client:
+        client.indices.delete_index_template(name=settings.index(names))
+
+
+def _make(client: Elasticsearch, index: str, mappings: Mapping[str, Any]) -> bool:
+    try:
+        client.indices.create(index=index, mappings=mappings, settings=INDEX_SETTINGS)
+    except BadRequestError as error:
+        if error.error != "resource_already_exists_exception":
+            raise
+        client.indices.put_mapping(index=index, **mappings)
+        return False
     return True
+
+
+def write(name: str, documents: Iterable[tuple[str, bytes]], *, settings: Settings | None = None) -> list[Refusal]:
+    """Write documents, the text of JSON objects, each under its id, replacing one there; return those refused.
+
+    An id is at most 512 printable ASCII characters without quotes and backslashes. Raises ServiceUnavailable (also
+    for 429 and 503 about one document), NotFound or another CourseError when documents were not taken for a
+    reason that is not theirs: then write all of them again, which changes nothing for those that are there.
+    """
+    settings = settings or load()
+    refused: list[Refusal] = []
+    with _asking(settings, name) as client:
+        patient, index = client.options(request_timeout=BULK_SECONDS), settings.index(name)
+        for first, body in _bulk_bodies(documents):
+            answer = patient.bulk(index=index, operations=body, filter_path=_BULK_ANSWER)  # type: ignore[arg-type]
+            if answer["errors"]:
+                refused += _refusals(first, answer)
+    return refused
+
+
+def _bulk_bodies(documents: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield bodies of bulk requests, each with the position of its first document."""
+    lines: list[bytes] = []
+    first = size = 0
+    for position, (identity, document) in enumerate(documents):
+        # Line breaks separate documents; in JSON they mean what a space does. Elasticsearch looks for the opening brace
+        # in the first 20 bytes.
+        line = b'{"index":{"_id":"%b"}}\n%b\n' % (identity.encode(), document.strip().replace(b"\n", b" "))
+        if lines and size + len(line) > BULK_BYTES:
+            yield first, b"".join(lines)
+            lines, first, size = [], position, 0
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield first, b"".join(lines)
+
+
+def _refusals(first: int, answer: ObjectApiResponse[Any]) -> Iterator[Refusal]:
+    for position, item in enumerate(answer["items"], first):
+        status, error = item["index"]["status"], item["index"].get("error")
+        if error and status != 400:
+            kind = HTTP_EXCEPTIONS.get(status, ApiError)
+            raise kind(error["type"], replace(answer.meta, status=status), {"error": error})
+        if error:
+            yield Refusal(position, _words(error))
 
 
 def list_names(*, settings: Settings | None = None) -> list[str]:
@@ -113,6 +206,28 @@ def search(
         )
     hits = body["hits"]
     return Found(hits["total"]["value"], [hit["_source"] for hit in hits["hits"]], body.get("aggregations", {}))
+
+
+def written_after(
+    name: str, number: int, field_name: str, *, size: int = 1000, settings: Settings | None = None
+) -> list[Written]:
+    """Return one field of the documents written after write `number` (-1: all), those written first before the others.
+
+    A document that was written again has its new number only. Documents without the field have "".
+    """
+    settings = settings or load()
+    with _asking(settings, name) as client:
+        client.indices.refresh(index=settings.index(name))
+        body = client.search(
+            index=settings.index(name),
+            query={"range": {"_seq_no": {"gt": number}}},
+            sort=["_seq_no"],
+            size=size,
+            source_includes=[field_name],
+            version=True,
+        )
+    hits = body["hits"]["hits"]
+    return [Written(hit["sort"][0], hit["_version"], str(hit["_source"].get(field_name, ""))) for hit in hits]
 
 
 def delete(name: str, *, settings: Settings | None = None) -> None:
@@ -184,4 +299,9 @@ def _reason(error: ApiError) -> str:
     """Return Elasticsearch's own words."""
     body = error.body if isinstance(error.body, dict) else {}
     said = body.get("error")
-    return f"{said['type']}: {said['reason']}" if isinstance(said, dict) else f"HTTP {error.status_code}: {error.body}"
+    return _words(said) if isinstance(said, dict) else f"HTTP {error.status_code}: {error.body}"
+
+
+def _words(error: dict[str, Any]) -> str:
+    said = f"{error['type']}: {error['reason']}"
+    return f"{said}: {error['caused_by']['reason']}" if "caused_by" in error else said

@@ -37,8 +37,8 @@ class Knobs(msgspec.Struct, frozen=True, omit_defaults=True):
     `day_seconds`: the length of a day in which the rate rises and falls around `events_per_second`; 0 keeps it even.
     `keys`: how many users or devices take part; 0 leaves it to the stream. `hot_share`: the share of events that belong
     to the first of them. `delay_ms` (mean) and `jitter_ms` (standard deviation): how long before it is sent an event
-    happened; `late_share` of them happened another `late_ms` earlier, give or take a half. `duplicate_share`: events that
-    say again what one before them said. `fraud_share`, `anomaly_share`: events that belong to a planted truth.
+    happened; `late_share` of them happened another `late_ms` earlier, give or take a half. `duplicate_share`: events
+    that say again what one before them said. `fraud_share`, `anomaly_share`: events that belong to a planted truth.
     `malformed_share`: records that are no valid event. `silent_partitions`, `silent_keys`: whose events are withheld.
     """
 

@@ -145,9 +145,10 @@ def replay(run: Producer | str, *, malformed: bool = False) -> pd.DataFrame:
     """Return what a run sent and had acknowledged, one row an event, in the order of sending.
 
     Columns: `number` (of the eventId), `timeMs` (event time, epoch), the fields of the event by their names, `late`,
-    `repeats` (the number of the event that it repeats; its own otherwise), `truth` (the planted truth that it belongs
-    to, or ""), `episode` and `step` within it, `malformed` (how, or ""). Malformed records are left out unless asked for:
-    then their fields are those that were spoilt. Raises NotFound for a run whose events were measured.
+    `repeats` (the number of the event that it repeats; its own otherwise), `truth` (the planted truth that it
+    belongs to, or ""), `episode` and `step` within it, `malformed` (how, or ""). Malformed records are left out
+    unless asked for: then their fields are those that were spoilt. Raises NotFound for a run whose events were
+    measured.
     """
     parts = [_frame(stream, batch, acknowledged) for stream, batch, acknowledged in _replayed(run)]
     if not parts:
@@ -192,9 +193,9 @@ def sessions(frame: pd.DataFrame, gap: timedelta, *, by: str = "userId") -> pd.D
 def interval_join(
     left: pd.DataFrame, right: pd.DataFrame, *, earliest: timedelta, latest: timedelta, on: str = "userId"
 ) -> pd.DataFrame:
-    """Return the pairs of one key in which the right event is from `earliest` to `latest` after the left one, both included.
+    """Return the pairs of one key in which the right event is from `earliest` to `latest` after the left one.
 
-    Columns: `on`, `leftNumber`, `rightNumber`, `afterMs`.
+    Both bounds are included. Columns: `on`, `leftNumber`, `rightNumber`, `afterMs`.
     """
     columns = [on, "number", "timeMs"]
     pairs = left[columns].merge(right[columns], on=on, suffixes=("Left", "Right"))

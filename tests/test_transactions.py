@@ -1,4 +1,5 @@
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_without_a_planted_fraud_nothing_looks_like_one() -> None:
         assert len({MERCHANTS[str(row["merchantId"])].city for row in payments}) == 1
         assert not any(
             one["merchantId"] == other["merchantId"] or one["status"] == other["status"] == "failed"
-            for one, other in zip(payments, payments[1:], strict=False)
+            for one, other in pairwise(payments)
         )
 
 

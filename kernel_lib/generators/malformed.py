@@ -2,8 +2,8 @@
 
 The event's id stays readable as text, so that a ledger can tick off the dead letter.
 
-    >>> spoil(b'{"eventId":"r-1","timestamp":"2026-01-01T00:00:00.000Z","amount":3.5}', KINDS.index("no timestamp"), "amount")
-    b'{"eventId":"r-1","amount":3.5}'
+    >>> spoil(b'{"eventId":"r-1","timestamp":"2026-01-01T00:00:00.000Z"}', KINDS.index("unreadable timestamp"), "")
+    b'{"eventId":"r-1","timestamp":"yesterday"}'
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ _FARTHEST_DUPLICATE = 64
 _encode = msgspec.json.Encoder().encode
 COMMON_KNOBS: tuple[str, ...] = ("events_per_second", "day_seconds", "silent_partitions", "silent_keys")
 SEEDED_KNOBS: tuple[str, ...] = (
-    *COMMON_KNOBS, "keys", "hot_share", "delay_ms", "jitter_ms", "late_share", "late_ms", "duplicate_share", "malformed_share"
+    *COMMON_KNOBS, "keys", "hot_share", "delay_ms", "jitter_ms", "late_share", "late_ms",
+    "duplicate_share", "malformed_share",
 )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ class Transactions(SeededStream):
             [self._far[city][number % len(self._far[city])] for city, number in zip(home, block, strict=True)], np.int64
         )
         far = self._merchant(elsewhere, block)
-        testing, cities, burst, forced = (kind == number for number in range(1, 5))
+        testing, cities, _, forced = (kind == number for number in range(1, 5))
         size = 1 + self.dice.share("fraud size", block, step)
         amount = np.select(
             [testing & (step == 0), testing, cities | forced], [0.9 * size, 500 * size, 150 * size], 60 * size

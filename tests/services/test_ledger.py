@@ -3,9 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel_lib import producer, topics
+from kernel_lib import indices, producer, topics
 from kernel_lib.errors import NotFound, ServiceUnavailable
-from kernel_lib.ledger import Ledger
+from kernel_lib.ledger import Index, Ledger, Topic
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
@@ -79,3 +79,34 @@ def test_an_unknown_run_names_the_latest_ones(shop: Producer, settings: Settings
 def test_a_ledger_needs_kafka(shop: Producer) -> None:
     with pytest.raises(ServiceUnavailable):
         Ledger(shop, "user-events", settings=load(kafka_bootstrap_servers="127.0.0.1:9"))
+
+
+def test_one_topic_is_compared_with_another(shop: Producer, values: list[bytes], settings: Settings) -> None:
+    """Fails when what the first topic holds is taken from the run instead, or duplicates are ticked off once."""
+    topics.write("processed-events", *values[:450], values[3], settings=settings)
+    with Ledger(Topic("user-events"), "processed-events", settings=settings) as book:
+        wait_until(lambda: book.update().duplicate, 30, "the last record to arrive")
+        figures = book.figures()
+    assert (figures.sent, figures.received, figures.missing, figures.duplicate) == (500, 450, 50, 1)
+
+
+def test_an_index_is_compared_as_it_grows(shop: Producer, values: list[bytes], settings: Settings) -> None:
+    """Fails when a document written again counts as a second one, or a second one with another id does not."""
+    indices.put("found", {"eventId": {"type": "keyword"}}, settings=settings)
+    written = [(f"{shop.run}-{number}", value) for number, value in enumerate(_by_number(values))]
+    indices.write("found", written[:400], settings=settings)
+    with Ledger(shop, Index("found"), settings=settings) as book:
+        assert book.update().text == "index found: 500 sent, 400 received, 100 missing, 0 duplicate, 0 out of order"
+        indices.write("found", [*written[390:], ("another id", written[7][1])], settings=settings)
+        figures = book.update()
+    indices.delete("found", settings=settings)
+    assert (figures.received, figures.missing, figures.duplicate) == (500, 0, 1)
+
+
+def _by_number(values: list[bytes]) -> list[bytes]:
+    return sorted(values, key=lambda value: int(value.split(b'"')[3].rpartition(b"-")[2]))
+
+
+def test_an_unknown_index_is_not_found(shop: Producer, settings: Settings) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        Ledger(shop, Index("nowhere"), settings=settings)
