@@ -3,8 +3,7 @@
     >>> proof.run(["lint", "unit"])
     0
 
-The stages that need services get a stack of their own, on free ports and in a home of its own, so that
-they also pass beside a running course.
+The stages that need services get a stack of their own, so that they also pass beside a running course.
 """
 
 from __future__ import annotations
@@ -12,17 +11,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infra import browser, preflight, prepare, stack
-from infra.layout import CHECKOUT, Layout
-from kernel_lib import topics
+from infra import browser, own_stack
+from infra.layout import CHECKOUT
 from kernel_lib.errors import ConfigurationError
-
-TEST_HOME = CHECKOUT / ".course" / "test"
-OFFSETS = range(10_000, 20_000, 100)
 
 Command = list[str]
 
@@ -42,8 +36,8 @@ def run(words: Sequence[str]) -> int:
     slow = [name for name in chosen if name in NEED_SERVICES]
     failed = [name for name in quick if not _passes(name, extra, dict(os.environ), fix=fix)]
     if slow:
-        with _services(slow) as environment:
-            failed += [name for name in slow if not _passes(name, extra, environment, fix=fix)]
+        with own_stack.started("test", ", ".join(slow)):
+            failed += [name for name in slow if not _passes(name, extra, dict(os.environ), fix=fix)]
     _print_outcome(chosen, failed)
     return 1 if failed else 0
 
@@ -83,28 +77,6 @@ def _succeeds(command: Command, environment: dict[str, str]) -> bool:
     print("$", " ".join(command), flush=True)
     program = Path(sys.executable).parent / command[0]
     return subprocess.run([program, *command[1:]], env=environment, cwd=CHECKOUT, check=False).returncode == 0
-
-
-@contextmanager
-def _services(stages: list[str]) -> Iterator[dict[str, str]]:
-    """Yield the environment of the stages that need services, with a stack of its own running."""
-    where = _free_layout()
-    stack.stop(where)
-    stack.wipe(where)
-    os.environ["COURSE_HOME"] = str(where.home)
-    print(f"Starting services for {', '.join(stages)} at port offset {where.port_offset} ...", flush=True)
-    try:
-        prepare.prepare(where)
-        stack.start(where, report=lambda name: None)
-        topics.create_all()
-        yield dict(os.environ)
-    finally:
-        stack.stop(where)
-
-
-def _free_layout() -> Layout:
-    layouts = (Layout(TEST_HOME, port_offset=offset) for offset in OFFSETS)
-    return next(where for where in layouts if not list(preflight.check_ports(where)))
 
 
 def _lint(extra: list[str]) -> list[Command]:

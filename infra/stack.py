@@ -50,7 +50,7 @@ def stop(where: Layout) -> None:
     if supervisor_answers(where):
         _supervisor(where).supervisor.shutdown()
         with suppress(WaitTimeout):  # what does not end by itself is killed below
-            wait_until(lambda: not _processes(where), STOP_TIMEOUT_SECONDS, "the services to stop")
+            wait_until(lambda: not processes(where), STOP_TIMEOUT_SECONDS, "the services to stop")
     end_leftovers(where)
 
 
@@ -74,14 +74,15 @@ def supervisor_answers(where: Layout) -> bool:
 
 def end_leftovers(where: Layout) -> int:
     """Kill what an earlier supervisor of this course left running when it was killed; return how many."""
-    left = _processes(where)
+    left = processes(where)
     for process in left:
         process.kill()
     psutil.wait_procs(left, timeout=STOP_TIMEOUT_SECONDS)
     return len(left)
 
 
-def _processes(where: Layout) -> list[psutil.Process]:
+def processes(where: Layout) -> list[psutil.Process]:
+    """Return every process of a course: supervisor, services and their children."""
     return [process for process in psutil.process_iter() if belongs_to_course(process, where.home)]
 
 

@@ -51,33 +51,32 @@ class People:
     def locations(self, user: Indices, time_ms: Indices) -> list[Location]:
         """Return where users are at these times."""
         places = list(map(self._homes.__getitem__, user.tolist()))
-        today, yesterday = self._cities(user, time_ms)
-        away = np.flatnonzero((today != self.home[user]) | (today != yesterday))
-        lat, lon = self._between(*(column[away] for column in (user, time_ms, yesterday, today)))
-        for at, *place in zip(away.tolist(), lat.tolist(), lon.tolist(), strict=True):
+        day = self._days(user, time_ms).astype(np.int64)
+        travelling = np.flatnonzero(self._away(user, day) | self._away(user, day - 1))
+        lat, lon = self._between(user[travelling], time_ms[travelling], day[travelling])
+        for at, *place in zip(travelling.tolist(), lat.tolist(), lon.tolist(), strict=True):
             places[at] = Location(*place)
         return places
-
-    def _cities(self, user: Indices, time_ms: Indices) -> tuple[Indices, Indices]:
-        """Return the cities in which users spend the present day and the one before it."""
-        day = self._days(user, time_ms).astype(np.int64)
-        return self._city_of_day(user, day), self._city_of_day(user, day - 1)
 
     def _days(self, user: Indices, time_ms: Indices) -> NDArray[np.float64]:
         # Everybody's day begins at another time, so that somebody is always under way.
         return time_ms / DAY_MS + self._dice.share("day", user)
 
+    def _away(self, user: Indices, day: Indices) -> NDArray[np.bool_]:
+        return self._dice.share("away", user, day) < _DAYS_AWAY_SHARE
+
     def _city_of_day(self, user: Indices, day: Indices) -> Indices:
-        away = self._dice.share("away", user, day) < _DAYS_AWAY_SHARE
-        return np.where(away, self._city_by_size("city", user, day), self.home[user])
+        return np.where(self._away(user, day), self._city_by_size("city", user, day), self.home[user])
 
     def _city_by_size(self, purpose: str, *numbers: Indices) -> Indices:
         return np.searchsorted(_SHARES, self._dice.share(purpose, *numbers), side="right")
 
     def _between(
-        self, user: Indices, time_ms: Indices, start: Indices, end: Indices
+        self, user: Indices, time_ms: Indices, day: Indices
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        (lat, lon), (end_lat, end_lon) = self._standing_in(start, user), self._standing_in(end, user)
+        """Return where users are on their way from the city of the day before to that of the day."""
+        cities = self._city_of_day(user, day - 1), self._city_of_day(user, day)
+        (lat, lon), (end_lat, end_lon) = (self._standing_in(city, user) for city in cities)
         flown_km = self._days(user, time_ms) % 1 * DAY_MS * _FLIGHT_KM_PER_MS
         part = np.minimum(1, flown_km / np.maximum(1, distance_km(lat, lon, end_lat, end_lon)))
         east = (end_lon - lon + 180) % 360 - 180  # the short way round
