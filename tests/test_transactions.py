@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kernel_lib.generators import Transactions, UserEvents, shopping
 from kernel_lib.generators.people import distance_km
 from kernel_lib.generators.streams import Batch
+from kernel_lib.generators.transactions import BLOCK
 from kernel_lib.knob_log import KnobLog, Knobs
 
 ANCHOR_MS = 1_790_000_000_000
@@ -41,7 +42,7 @@ def kilometres(one: object, other: object) -> float:
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1_000_000), share=st.floats(0.01, 0.07))
 def test_every_planted_fraud_is_really_in_the_stream(seed: int, share: float) -> None:
-    stream, batch = made(4_000, seed, fraud_share=share)
+    stream, batch = made(64 * BLOCK, seed, fraud_share=share)  # whole blocks: none is cut short
     for (kind, _), events in frauds(stream, batch).items():
         amounts, cities = [float(str(e["amount"])) for e in events], [str(e["merchantId"]) for e in events]
         assert len({e["userId"] for e in events}) == 1
