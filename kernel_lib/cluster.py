@@ -18,11 +18,13 @@ from kernel_lib.settings import Settings
 
 ANSWER_SECONDS = 9.0
 REMEDY = "./course status"
+LIVE_STATES = {"INITIALIZING", "CREATED", "RUNNING", "FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "RECONCILING"}
 # map_events writes this line about the learner's own function.
 _BLAMED = re.compile(r"FunctionFailed(?:'>)?: (.+)")
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in ([^\s,]+)')
 _PYTHON_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Warning|Exit)\b.*)$")
-_CAUSED_BY = re.compile(r"^(?:Caused by: )?((?:[\w$]+\.)+[\w$]+)(?:: (.*))?$")
+# After a bare colon py4j gives the error that a call into Java raised.
+_CAUSED_BY = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+[\w$]+)(?:: (.*))?$")
 _LIBRARY = ("/site-packages/", "/lib/python3", "<frozen")
 
 
@@ -45,6 +47,18 @@ def call(settings: Settings, method: str, path: str, body: Any = None) -> Any:
     if response.is_success:
         return response.json() if response.content else None
     raise _refusal(url, path, response)
+
+
+def jobs(settings: Settings, *, live: bool = False) -> list[dict[str, Any]]:
+    """Return what Flink says of each job, of any namespace; with `live` only of those that have not ended."""
+    entries = get(settings, "/jobs/overview")["jobs"]
+    return [entry for entry in entries if not live or entry["state"] in LIVE_STATES]
+
+
+def parameters(settings: Settings, job_id: str) -> dict[str, str]:
+    """Return a job's global parameters; empty until it is scheduled."""
+    answer = get(settings, f"/jobs/{job_id}/config")
+    return dict(answer.get("execution-config", {}).get("user-config", {}))
 
 
 @lru_cache(maxsize=8)

@@ -22,9 +22,9 @@ from kernel_lib.records import EVENT_TYPES
 from kernel_lib.settings import Settings, load
 
 RESULTS = ("metrics", "processed-events", "alerts")
-SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)\[\d+\]: (?P<part>Writer|Committer)")
+SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)(?:\[\d+\])?: (?P<part>Writer|Committer)")
+CONTROL_SOURCE = "Source: control"
 LABELS = (
-    (re.compile(r"Source: "), "read {source}"),
     (re.compile(r"LocalWindowAggregate"), "count (local)"),
     (re.compile(r"GlobalWindowAggregate|WindowAggregate"), "count per window"),
     (re.compile(r"WatermarkAssigner"), "watermark"),
@@ -114,8 +114,9 @@ def job_graph(flink: JobPlan, rates: Mapping[str, float], parameters: Mapping[st
     for vertex in tasks.values():
         written = written_topic(vertex.name, parameters)
         if not inputs[vertex.id]:
-            nodes.append(topic_node(parameters["source"]))
-            arrows.append(Edge(f"topic {parameters['source']}", vertex.id, rates.get(f"{vertex.id} out")))
+            read = read_topic(vertex.name, parameters)
+            nodes.append(topic_node(read))
+            arrows.append(Edge(f"topic {read}", vertex.id, rates.get(f"{vertex.id} out")))
         elif written:
             nodes.append(topic_node(written))
             arrows.append(Edge(vertex.id, f"topic {written}", rates.get(f"{vertex.id} in")))
@@ -165,6 +166,11 @@ def topic_node(name: str, *, column: int | None = None) -> Node:
     return Node(f"topic {name}", name, "topic", f"topic {name}", column)
 
 
+def read_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
+    """Return the topic that a source task reads."""
+    return parameters.get("topic-control" if vertex_name == CONTROL_SOURCE else "source", "")
+
+
 def written_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
     """Return the topic that a task writes, "" if it writes none; jobs.submit notes table and topic."""
     sink = SINK.search(vertex_name)
@@ -178,10 +184,9 @@ def task_label(vertex_name: str, parameters: Mapping[str, str]) -> str:
     written = written_topic(vertex_name, parameters)
     if written:
         return f"write {written}"
-    for pattern, words in LABELS:
-        if pattern.search(vertex_name):
-            return words.format(source=parameters.get("source", ""))
-    return vertex_name
+    if vertex_name.startswith("Source: "):
+        return f"read {read_topic(vertex_name, parameters)}"
+    return next((words for pattern, words in LABELS if pattern.search(vertex_name)), vertex_name)
 
 
 def _task(vertex: Vertex, parameters: Mapping[str, str]) -> Node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -104,7 +104,7 @@ def put_template(name: str, mappings: Mapping[str, Any], *, settings: Settings |
 def delete_templates(names: str = "*", *, settings: Settings | None = None) -> None:
     """Delete the templates of this namespace whose name matches a pattern; harmless when none does."""
     settings = settings or load()
-    with _asking(settings) as client:
+    with _asking(settings) as client, suppress(NotFoundError):
         client.indices.delete_index_template(name=settings.index(names))
 
 
@@ -142,9 +142,8 @@ def _bulk_bodies(documents: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, 
     lines: list[bytes] = []
     first = size = 0
     for position, (identity, document) in enumerate(documents):
-        # Line breaks separate documents; in JSON they mean what a space does. Elasticsearch looks for the opening brace
-        # in the first 20 bytes.
-        line = b'{"index":{"_id":"%b"}}\n%b\n' % (identity.encode(), document.strip().replace(b"\n", b" "))
+        # Outside of strings, where JSON allows none, a line break means the same as a space.
+        line = b'{"index":{"_id":"%b"}}\n%b\n' % (identity.encode(), document.replace(b"\n", b" "))
         if lines and size + len(line) > BULK_BYTES:
             yield first, b"".join(lines)
             lines, first, size = [], position, 0

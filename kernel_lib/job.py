@@ -13,17 +13,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel_lib import cluster, topics
-from kernel_lib.errors import JobFailed
+from kernel_lib import cluster, slots, topic_ends
+from kernel_lib.cluster import LIVE_STATES
+from kernel_lib.errors import ConfigurationError, JobFailed
 from kernel_lib.owners import Owner
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
-LIVE_STATES = {"INITIALIZING", "CREATED", "RUNNING", "FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "RECONCILING"}
 END_SECONDS = 60.0
 # So long after a restart Flink may still show the metrics of the tasks before it.
 METRICS_SETTLED_MS = 2_000
-_QUIET_METRIC = re.compile(r"(.+)\.sourceIdleTime$")
+# Of the sources of events: how quiet the control topic is says nothing about them.
+_QUIET_METRIC = re.compile(r"(.+)(?<!Source__control)\.sourceIdleTime$")
 # A source so close to its idle time-out is taken for idle: its metrics are some seconds old when it is stopped.
 QUIET_MARGIN_SECONDS = 4.0
 
@@ -79,28 +80,60 @@ class Job:
         wait_until(lambda: self.state() not in LIVE_STATES, timeout_seconds, f"job {self.name} to end")
 
     def drain(self, timeout_seconds: float = END_SECONDS) -> None:
-        """Wait until all that its source topic holds now is read, then end the job with its last windows emitted.
+        """Wait until all that its source topics hold now is read, then end the job with its last windows emitted.
 
         Raises JobFailed if the job fails meanwhile.
         """
         self.wait_running(timeout_seconds)  # before that Flink neither takes a savepoint nor knows the parameters
         parameters = self.parameters()
-        source = parameters.get("source")
-        if source:
-            begun = {int(n): offset for n, offset in json.loads(parameters.get("start", "{}")).items()}
-            self._wait_read(source, begun, timeout_seconds)
+        if parameters.get("source"):
+            self._wait_read(parameters["source"].split(";"), parameters, timeout_seconds)
             if self._quiet_seconds() > float(parameters.get("idle-timeout", "inf")) - QUIET_MARGIN_SECONDS:
+                self._wait_checkpoint(timeout_seconds)  # with all that was read: the restarted tasks go on from there
                 self._restart_tasks(timeout_seconds)
-                self._wait_read(source, begun, timeout_seconds)
-        self._stop(drain=True)
-        wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
+        self._stop(drain=True, timeout_seconds=timeout_seconds)
+
+    def savepoint(self) -> str:
+        """Write all state and offsets while the job goes on, and return where, a URI for `jobs.submit(restore=...)`.
+
+        Raises JobFailed if the job has ended or cannot write it.
+        """
+        self.wait_running()
+        return self._write_savepoint("savepoints", self._target("target-directory"))
+
+    def stop_with_savepoint(self, timeout_seconds: float = END_SECONDS) -> str:
+        """End the job with its results committed and return where its state is; open windows stay in the state.
+
+        Raises JobFailed if the job has ended or fails meanwhile.
+        """
+        self.wait_running(timeout_seconds)
+        return self._stop(drain=False, timeout_seconds=timeout_seconds)
+
+    def rescale(self, parallelism: int, timeout_seconds: float = END_SECONDS) -> None:
+        """Spread the job and its state over so many subtasks, and return when the new ones run.
+
+        Raises ConfigurationError below 1 and above the maximum parallelism, NoFreeSlots naming who holds the slots,
+        JobFailed if the job has ended.
+        """
+        self.wait_running(timeout_seconds)
+        most = min(vertex.maximum_parallelism for vertex in self.graph().vertices)
+        if not 1 <= parallelism <= most:
+            raise ConfigurationError(
+                f"Job {self.name} cannot run with {parallelism} subtasks.",
+                cause=f"its state is spread over {most} key groups, and each subtask needs one",
+                remedy=f"choose from 1 to {most}",
+            )
+        more = parallelism - self.slots()
+        if more > slots.free(self.settings):
+            raise slots.refusal(self.settings, self.name, more)
+        if more:
+            self._resize(parallelism, timeout_seconds)
 
     def failure(self) -> str:
         """Return the root cause of the job's last failure in words; empty if there was none."""
         answer = cluster.get(self.settings, f"/jobs/{self.id}/exceptions?maxExceptions=1")
         entries = answer.get("exceptionHistory", {}).get("entries", [])
-        trace = entries[0]["stacktrace"] if entries else answer.get("root-exception") or ""
-        return cluster.root_cause(trace)
+        return cluster.root_cause(entries[0]["stacktrace"] if entries else self._start_failure())
 
     def owner(self) -> Owner | None:
         """Return who submitted the job; None if it was not this library."""
@@ -108,12 +141,11 @@ class Job:
 
     def parameters(self) -> dict[str, str]:
         """Return the job's global parameters: its owner, its topics, where it began; empty until it is scheduled."""
-        answer = cluster.get(self.settings, f"/jobs/{self.id}/config")
-        return dict(answer.get("execution-config", {}).get("user-config", {}))
+        return cluster.parameters(self.settings, self.id)
 
     def slots(self) -> int:
         """Return how many slots the job takes: its widest task, because tasks share slots."""
-        return max((v["parallelism"] for v in cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]), default=0)
+        return slots.taken(self.settings, self.id)
 
     def graph(self) -> Graph:
         """Return the job's tasks and the edges between them."""
@@ -129,15 +161,37 @@ class Job:
         vertices = cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]
         return {vertex["id"]: self._counters(vertex["id"]) for vertex in vertices}
 
+    def positions(self, topic: str) -> dict[int, int]:
+        """Return, by partition, the offset up to which the job's source has given the topic's records to the job.
+
+        What the group has committed does not say it: an earlier run may have read on after this one's savepoint.
+        A partition counts from 0 until the first record or, some seconds after the start, the first commit.
+        """
+        name = re.escape(re.sub(r"[^\w-]", "_", self.settings.named(topic)))
+        nodes = cluster.get(self.settings, f"/jobs/{self.id}")["plan"]["nodes"]
+        emitted, committed = (
+            self._source_metrics(nodes, re.compile(rf"\.topic\.{name}\.partition\.(\d+)\.{metric}$"), "max")
+            for metric in ("currentOffset", "committedOffset")
+        )
+        # Where nothing has come since this run began, only its commits show where it stands.
+        return {int(n): int(max(emitted.get(n, -1) + 1, committed.get(n, 0))) for n in {*emitted, *committed}}
+
     def _counters(self, vertex: str) -> Counters:
         path = f"/jobs/{self.id}/vertices/{vertex}/subtasks/metrics?get=numRecordsIn,numRecordsOut&agg=sum"
         sums = {entry["id"]: int(entry["sum"]) for entry in cluster.get(self.settings, path)}
         return Counters(sums.get("numRecordsIn", 0), sums.get("numRecordsOut", 0))
 
+    def _start_failure(self) -> str:
+        """Return why a job failed before it ran, which Flink keeps elsewhere; empty if it did not."""
+        answer = cluster.get(self.settings, f"/jobs/{self.id}/execution-result").get("job-execution-result", {})
+        failed = answer.get("application-status") == "FAILED"
+        return str(answer["failure-cause"]["stack-trace"]) if failed else ""
+
     def _runs(self) -> bool:
-        answer = cluster.get(self.settings, f"/jobs/{self.id}")
-        if answer["state"] not in LIVE_STATES:
-            raise self._ended(answer["state"])
+        state = self.state()
+        if state not in LIVE_STATES:
+            raise self._ended(state)
+        answer = cluster.get(self.settings, f"/jobs/{self.id}")  # up to a second old
         return answer["state"] == "RUNNING" and all(v["status"] == "RUNNING" for v in answer["vertices"])
 
     def _finished(self) -> bool:
@@ -149,12 +203,13 @@ class Job:
     def _ended(self, state: str) -> JobFailed:
         return JobFailed(f"Job {self.name} ended as {state}.", cause=self.failure(), remedy="mend it and submit again")
 
-    def _wait_read(self, source: str, begun: dict[int, int], timeout_seconds: float) -> None:
-        ends = {n: high for n, (_, high) in topics.offsets(source, settings=self.settings).items()}
+    def _wait_read(self, sources: list[str], parameters: dict[str, str], timeout_seconds: float) -> None:
+        begun = json.loads(parameters.get("start", "{}"))
+        ends = {topic: topic_ends.readable(topic, settings=self.settings) for topic in sources}
         wait_until(
-            lambda: self._has_read(source, begun, ends),
+            lambda: self._has_read(ends, begun),
             timeout_seconds,
-            f"job {self.name} to read {source} to the end",
+            f"job {self.name} to read {', '.join(sources)} to the end",
             interval_seconds=0.2,
         )
 
@@ -164,51 +219,55 @@ class Job:
         quiet = self._source_metrics(nodes, _QUIET_METRIC, "min")
         return min((milliseconds / 1000 for milliseconds in quiet.values()), default=0.0)
 
+    def _wait_checkpoint(self, timeout_seconds: float) -> None:
+        """Wait until a checkpoint that begins after this call is complete."""
+        path = f"/jobs/{self.id}/checkpoints"
+        begun = max((each["id"] for each in cluster.get(self.settings, path)["history"]), default=0)
+        wait_until(
+            lambda: (cluster.get(self.settings, path)["latest"]["completed"] or {}).get("id", 0) > begun,
+            timeout_seconds,
+            f"a checkpoint of job {self.name}",
+        )
+
     def _restart_tasks(self, timeout_seconds: float) -> None:
         """Restart the tasks in place, from the last checkpoint, by giving them another parallelism.
 
         An idle source loses the last watermark of a drain (Flink ignores watermarks of idle channels), and
         with it the last windows. A restarted one is not idle until its time-out has passed again.
         """
-        path = f"/jobs/{self.id}/resource-requirements"
-        wanted = self.slots() + 1
-        if not cluster.get(self.settings, "/overview")["slots-available"]:
-            wanted = self.slots() - 1
+        wanted = self.slots() + (1 if slots.free(self.settings) else -1)
         if not wanted:
             raise JobFailed(
                 f"Job {self.name} cannot emit its last windows.",
                 cause="its source has been idle, it must be restarted once, and no slot is free for that",
                 remedy="cancel another job and drain again",
             )
-        bounds = {"parallelism": {"lowerBound": 1, "upperBound": wanted}}
+        self._resize(wanted, timeout_seconds)
+
+    def _resize(self, parallelism: int, timeout_seconds: float) -> None:
+        path = f"/jobs/{self.id}/resource-requirements"
+        bounds = {"parallelism": {"lowerBound": 1, "upperBound": parallelism}}
         cluster.call(self.settings, "PUT", path, dict.fromkeys(cluster.get(self.settings, path), bounds))
         wait_until(
-            lambda: self._runs() and self.slots() == wanted, timeout_seconds, f"the tasks of {self.name} to restart"
+            lambda: self._runs() and self.slots() == parallelism,
+            timeout_seconds,
+            f"{parallelism} subtasks of each task of {self.name} to run",
         )
 
-    def _has_read(self, source: str, begun: dict[int, int], ends: dict[int, int]) -> bool:
+    def _has_read(self, ends: dict[str, dict[int, int]], begun: dict[str, dict[str, int]]) -> bool:
         answer = cluster.get(self.settings, f"/jobs/{self.id}")
         if answer["state"] not in LIVE_STATES:
             raise self._ended(answer["state"])
-        places = self._committed(source)
-        if all(
+        settled = all(
             v["status"] == "RUNNING" and answer["now"] - v["start-time"] > METRICS_SETTLED_MS
             for v in answer["vertices"]
-        ):
-            # An idle source commits its offsets up to 10 s late; its metrics are half a second old.
-            emitted = self._emitted(source, answer["plan"]["nodes"])
-            places = {n: max(place, emitted.get(n, 0), begun.get(n, 0)) for n, place in places.items()}
-        return all(places[n] >= end for n, end in ends.items())
-
-    def _committed(self, source: str) -> dict[int, int]:
-        ends = topics.offsets(source, committed=False, settings=self.settings)
-        return {n: ends[n][1] - lag for n, lag in topics.lag(self.name, source, settings=self.settings).items()}
-
-    def _emitted(self, source: str, nodes: list[dict[str, Any]]) -> dict[int, int]:
-        """Return, by partition, the offset after the last record that the source gave to the job."""
-        topic = re.sub(r"[^\w-]", "_", self.settings.named(source))
-        metric = re.compile(rf"\.topic\.{re.escape(topic)}\.partition\.(\d+)\.currentOffset$")
-        return {int(number): int(offset) + 1 for number, offset in self._source_metrics(nodes, metric, "max").items()}
+        )
+        for topic, wanted in ends.items():
+            places = self.positions(topic) if settled else {}
+            first = begun.get(topic, {})
+            if any(max(places.get(n, 0), first.get(str(n), 0)) < end for n, end in wanted.items()):
+                return False
+        return True
 
     def _source_metrics(self, nodes: list[dict[str, Any]], metric: re.Pattern[str], agg: str) -> dict[str, float]:
         """Return the metrics of the source tasks whose names match, by the pattern's group."""
@@ -222,19 +281,26 @@ class Job:
                 found |= {wanted[value["id"]]: value[agg] for value in values}
         return found
 
-    def _stop(self, *, drain: bool) -> str:
-        body: dict[str, Any] = {"drain": drain}
-        if self.settings.flink_savepoint_uri:
-            body["targetDirectory"] = self.settings.flink_savepoint_uri
-        request = cluster.call(self.settings, "POST", f"/jobs/{self.id}/stop", body)["request-id"]
+    def _write_savepoint(self, command: str, body: dict[str, Any]) -> str:
+        """Ask for a savepoint by `command` of Flink's REST interface; return where it is."""
+        request = cluster.call(self.settings, "POST", f"/jobs/{self.id}/{command}", body)["request-id"]
         path = f"/jobs/{self.id}/savepoints/{request}"
         operation = wait_until(
             lambda: _completed(cluster.get(self.settings, path)), END_SECONDS, f"the savepoint of job {self.name}"
         )
         if "failure-cause" in operation:
             cause = cluster.root_cause(operation["failure-cause"]["stack-trace"])
-            raise JobFailed(f"Job {self.name} could not be stopped.", cause=cause, remedy="job.cancel()")
+            raise JobFailed(f"Job {self.name} wrote no savepoint.", cause=cause, remedy="job.failure(), job.cancel()")
         return str(operation["location"])
+
+    def _stop(self, *, drain: bool, timeout_seconds: float) -> str:
+        location = self._write_savepoint("stop", {"drain": drain, **self._target("targetDirectory")})
+        wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
+        return location
+
+    def _target(self, field_name: str) -> dict[str, str]:
+        uri = self.settings.flink_savepoint_uri
+        return {field_name: uri} if uri else {}
 
 
 def _completed(savepoint: dict[str, Any]) -> dict[str, Any]:

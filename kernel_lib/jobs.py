@@ -26,9 +26,9 @@ from typing import Any
 
 import cloudpickle
 
-from kernel_lib import cluster, gateway, topics
-from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, WaitTimeout
-from kernel_lib.job import LIVE_STATES
+from kernel_lib import cluster, control_topic, gateway, slots, topics
+from kernel_lib.cluster import LIVE_STATES
+from kernel_lib.errors import JobFailed, NotFound, WaitTimeout
 from kernel_lib.job import Counters as Counters
 from kernel_lib.job import Graph as Graph
 from kernel_lib.job import Job as Job
@@ -39,8 +39,11 @@ from kernel_lib.waiting import wait_until
 
 PACKAGE = "flink_jobs"
 CONNECTORS = "flink_jobs.connectors"
+# What jobs share, in the order in which they build on each other.
+SHARED = ("connectors", "events", "parameters", "command_line")
 FUNCTION_JOB = "map_events"
 SLOTS_SECONDS = 5.0
+PARAMETERS_SECONDS = 30.0
 
 Event = dict[str, Any]
 EventFunction = Callable[[Event], Event | None]
@@ -56,6 +59,7 @@ def submit(
     chaining: bool = False,
     restart_attempts: int = 3,
     python_mode: str = "thread",
+    restore: str = "",
     owner: Kind = "kernel",
     lesson: str = "",
     settings: Settings | None = None,
@@ -66,9 +70,14 @@ def submit(
     `job` is the name of a module of `flink_jobs`, or a function that maps an event (a dict) to a dict, or
     to None to drop it. `options` go to the job's `build`; see there. `start`: "now" (at least all that is sent
     after this call), "earliest", "committed" (after what the last run had read), or offsets by partition.
-    Edited modules and functions run as they are now. `python_mode` is "thread" or "process".
+    Edited modules and functions run as they are now. `python_mode` is "thread" or "process". `restore`: where a
+    savepoint is; the job goes on with its state, from its offsets, whatever `start` says.
 
-    Raises NotFound for an unknown job or topic, NoFreeSlots, JobFailed, ServiceUnavailable.
+    A job with live parameters begins with those set last, or with those among the `options`. It is returned when
+    every subtask has acknowledged them, and a restored one when it runs.
+
+    Raises NotFound for an unknown job or topic, NoFreeSlots, JobFailed (also for a savepoint that is not there or
+    does not fit), ConfigurationError for a parameter's value, ServiceUnavailable.
     """
     settings = settings or load()
     with _submitting:
@@ -82,8 +91,11 @@ def submit(
         cluster.get(settings, "/overview")  # Flink down is said before anything is looked up in Kafka
         used = _check_topics(module, options, settings)
         _make_room(name, parallelism, settings)
-        options |= _start(module, start, used.get("source", ""), settings)
-        parameters = Owner.this_process(owner, lesson).parameters() | _notes(module, name, used, options)
+        # A restored source knows its offsets; "committed" is for partitions that it has never seen.
+        options |= _start(module, "committed" if restore else start, used.get("source", ""), settings)
+        version = _publish_parameters(module, name, options, settings)
+        begun = {} if restore else _begun(name, used.get("source", ""), options.get("start", "committed"), settings)
+        parameters = Owner.this_process(owner, lesson).parameters() | _notes(module, name, used, options) | begun
         configuration = importlib.import_module(CONNECTORS).configuration(
             parallelism=parallelism,
             checkpoint_interval_ms=settings.flink_checkpoint_interval,
@@ -91,22 +103,24 @@ def submit(
             restart_attempts=restart_attempts,
             python_mode=python_mode,
         )
-        return _execute(module, name, configuration, parameters, options, settings)
+        if restore:
+            configuration["execution.state-recovery.path"] = restore
+        submitted = _execute(module, name, configuration, parameters, options, settings)
+    _wait_ready(submitted, restore, version)
+    return submitted
 
 
 def running(*, settings: Settings | None = None) -> list[Job]:
     """Return the live jobs of this namespace."""
     settings = settings or load()
-    entries = [entry for entry in _overview(settings) if entry["state"] in LIVE_STATES]
-    return [
-        Job(entry["jid"], _short(entry["name"], settings), settings) for entry in entries if _is_ours(entry, settings)
-    ]
+    entries = [entry for entry in cluster.jobs(settings, live=True) if _is_ours(entry, settings)]
+    return [Job(entry["jid"], _short(entry["name"], settings), settings) for entry in entries]
 
 
 def find(name: str, *, settings: Settings | None = None) -> Job:
     """Return the live job of this name, or else the last one that ended; raises NotFound."""
     settings = settings or load()
-    entries = [entry for entry in _overview(settings) if entry["name"] == settings.named(name)]
+    entries = [entry for entry in cluster.jobs(settings) if entry["name"] == settings.named(name)]
     if not entries:
         live = ", ".join(job.name for job in running(settings=settings)) or "none"
         raise NotFound(f"There is no job {name!r}.", cause=f"live jobs: {live}", remedy=f'jobs.submit("{name}")')
@@ -142,7 +156,8 @@ def warm_up(*, settings: Settings | None = None) -> None:
 def names() -> list[str]:
     """Return the names of the jobs that `submit` knows."""
     package = importlib.import_module(PACKAGE)
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in ("connectors", FUNCTION_JOB))
+    found = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    return sorted(found - {*SHARED, FUNCTION_JOB})
 
 
 def _module(name: str) -> ModuleType:
@@ -151,7 +166,8 @@ def _module(name: str) -> ModuleType:
         near = get_close_matches(name, names(), n=3, cutoff=0.4) or names()
         raise NotFound(f"There is no job {name!r}.", cause=f"known jobs: {', '.join(near)}", remedy="jobs.names()")
     cloudpickle.register_pickle_by_value(importlib.import_module(PACKAGE))
-    importlib.reload(importlib.import_module(CONNECTORS))
+    for shared in SHARED:
+        importlib.reload(importlib.import_module(f"{PACKAGE}.{shared}"))
     return importlib.reload(importlib.import_module(f"{PACKAGE}.{name}"))
 
 
@@ -175,7 +191,7 @@ def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Sett
     """
     parameters = inspect.signature(module.build).parameters.values()
     used = {p.name: str(options.get(p.name, p.default)) for p in parameters if p.annotation == "Topic"}
-    for topic in used.values():
+    for topic in filter(None, ";".join(used.values()).split(";")):
         topics.offsets(topic, settings=settings)
     return used
 
@@ -193,15 +209,69 @@ def _start(module: ModuleType, start: str | Mapping[int, int], source: str, sett
     return {"start": {number: high for number, (_, high) in ends.items()}}
 
 
+def _begun(name: str, source: str, start: str | Mapping[int, int], settings: Settings) -> dict[str, str]:
+    """Return, as a note for `drain`, the offsets that the job begins with: no later run changes them."""
+    begun = {}
+    for topic in source.split(";") if source else ():
+        if isinstance(start, str):
+            ends = topics.offsets(topic, committed=False, settings=settings)
+            behind = topics.lag(name, topic, settings=settings)
+            begun[topic] = {n: low if start == "earliest" else high - behind[n] for n, (low, high) in ends.items()}
+        else:
+            begun[topic] = dict(start)
+    return {"start": json.dumps(begun)}
+
+
 def _notes(module: ModuleType, name: str, used: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is written down with the job: for `drain`, where it began; for pictures, its topics."""
+    """Return what is written down with the job, for pictures: its topics; for `drain`: its source's time-out."""
     notes = {"job": name, "source": used.get("source", "")}
-    if isinstance(options.get("start"), Mapping):
-        notes["start"] = json.dumps(options["start"])
     idle_timeout = inspect.signature(module.build).parameters.get("idle_timeout_seconds")
     if idle_timeout:
         notes["idle-timeout"] = str(options.get("idle_timeout_seconds", idle_timeout.default))
     return notes | {f"topic-{option}": topic for option, topic in used.items()}
+
+
+def _publish_parameters(
+    module: ModuleType, name: str, options: dict[str, Any], settings: Settings
+) -> control_topic.Version | None:
+    """Write what a job with live parameters begins with, and put it into the options in the place of single ones."""
+    declared = getattr(module, "PARAMETERS", None)
+    if not declared:
+        return None
+    given = {key: control_topic.checked(name, declared, key, options.pop(key)) for key in declared if key in options}
+    version = control_topic.channel(settings).publish(name, declared, given)
+    options["begun_with"] = (version.parameters, version.version)
+    return version
+
+
+def _wait_ready(job: Job, restore: str, version: control_topic.Version | None) -> None:
+    if restore:
+        _wait_restored(job, restore)
+    if version:
+        _wait_acknowledged(job, version)
+
+
+def _wait_restored(job: Job, location: str) -> None:
+    try:
+        job.wait_running()
+    except JobFailed as error:
+        raise JobFailed(
+            f"Job {job.name} cannot go on from {location}.",
+            cause=error.cause,
+            remedy="restore what wrote the savepoint, or submit without restore to begin anew",
+        ) from error
+
+
+def _wait_acknowledged(job: Job, version: control_topic.Version) -> None:
+    job.wait_running()
+    found = control_topic.channel(job.settings).gather(version, timeout_seconds=PARAMETERS_SECONDS)
+    if not control_topic.complete(found):
+        job.wait_running(0)  # says so if the job has failed meanwhile
+        raise JobFailed(
+            f"Job {job.name} runs, but did not acknowledge its parameters in {PARAMETERS_SECONDS:g} s.",
+            cause=job.failure() or "it has not read the control topic so far",
+            remedy=cluster.REMEDY,
+        )
 
 
 def _execute(
@@ -230,32 +300,13 @@ def _make_room(name: str, parallelism: int, settings: Settings) -> None:
     # A cancelled job's slots are free some moments after it has ended.
     budget = SLOTS_SECONDS if ended else 0
     try:
-        wait_until(lambda: _free_slots(settings) >= parallelism, budget, f"{parallelism} free slots")
+        wait_until(lambda: slots.free(settings) >= parallelism, budget, f"{parallelism} free slots")
     except WaitTimeout as error:
-        raise _no_free_slots(name, parallelism, settings) from error
-
-
-def _free_slots(settings: Settings) -> int:
-    return int(cluster.get(settings, "/overview")["slots-available"])
-
-
-def _no_free_slots(name: str, parallelism: int, settings: Settings) -> NoFreeSlots:
-    overview = cluster.get(settings, "/overview")
-    free, total = overview["slots-available"], overview["slots-total"]
-    holders = [f"{job.name} ({job.slots()}) of {job.owner() or 'somebody else'}" for job in _all_live(settings)]
-    return NoFreeSlots(
-        f"Job {name} needs {parallelism} free slots; the cluster has {free} of {total}.",
-        cause=f"slots are held by {', '.join(holders)}" if holders else "no TaskManager has registered",
-        remedy="jobs.find(name).cancel() for one that you no longer need" if holders else cluster.REMEDY,
-    )
-
-
-def _overview(settings: Settings) -> list[dict[str, Any]]:
-    return list(cluster.get(settings, "/jobs/overview")["jobs"])
+        raise slots.refusal(settings, name, parallelism) from error
 
 
 def _all_live(settings: Settings) -> list[Job]:
-    return [Job(e["jid"], e["name"], settings) for e in _overview(settings) if e["state"] in LIVE_STATES]
+    return [Job(entry["jid"], entry["name"], settings) for entry in cluster.jobs(settings, live=True)]
 
 
 def _is_ours(entry: Mapping[str, Any], settings: Settings) -> bool:

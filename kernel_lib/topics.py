@@ -298,7 +298,7 @@ def read(
         starts = _starts(consumer, settings.named(name), wanted, since_ms)
         ends = {n: high for n, (_, high) in wanted.items() if high > starts[n]}
         consumer.assign([TopicPartition(settings.named(name), n, starts[n]) for n in ends])
-        records = list(islice(_up_to(consumer, heard, settings, ends), limit))
+        records = list(islice(up_to(consumer, heard, settings, ends), limit))
     return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
 
 
@@ -311,7 +311,8 @@ def _starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, 
     return {n: found[n] if found[n] >= 0 else high for n, (_, high) in bounds.items()}
 
 
-def _up_to(consumer: Consumer, heard: kafka_client.Heard, settings: Settings, ends: dict[int, int]) -> Iterator[Record]:
+def up_to(consumer: Consumer, heard: kafka_client.Heard, settings: Settings, ends: dict[int, int]) -> Iterator[Record]:
+    """Yield the records before `ends`, an offset a partition; the consumer is assigned and reports ends."""
     open_partitions = set(ends)
     while open_partitions:
         message = consumer.poll(1.0)

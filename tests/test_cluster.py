@@ -52,6 +52,11 @@ def test_a_java_stack_trace_gives_its_last_cause() -> None:
     assert root_cause(JAVA) == "TimeoutException: Topic t not present in metadata after 60000 ms."
 
 
+def test_an_error_that_came_through_py4j_is_java_s() -> None:
+    trace = "An error occurred while calling o1.execute.\n: org.apache.flink.ValidationException: no column a\n\tat b.c"
+    assert root_cause(trace) == "ValidationException: no column a"
+
+
 def test_a_text_that_is_no_stack_trace_gives_its_first_line() -> None:
     assert root_cause("Not found: /jobs/1\nmore") == "Not found: /jobs/1"
     assert root_cause("") == ""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from flink_jobs.connectors import Kafka, configuration, seconds
+from flink_jobs.connectors import LANES, Kafka, configuration, seconds
 
 COLUMNS = "  `a` STRING"
 
@@ -50,6 +50,24 @@ def test_a_sink_is_exactly_once_with_ids_that_are_the_same_in_every_run(kafka: K
     assert "'sink.delivery-guarantee' = 'exactly-once'" in sink
     assert "'sink.transactional-id-prefix' = 'ns.count_events.metrics'" in sink
     assert "'properties.transaction.timeout.ms' = '600000'" in sink
+
+
+def test_a_source_may_read_several_topics(kafka: Kafka) -> None:
+    assert "'topic' = 'ns.user-events;ns.transactions'" in kafka.source(
+        "t", "user-events;transactions", COLUMNS, group="g"
+    )
+
+
+def test_the_fast_lane_waits_less_than_the_exact_one() -> None:
+    linger_ms = {guarantee: int(lane["linger.ms"]) for guarantee, lane in LANES.items()}
+    assert linger_ms["at-least-once"] < linger_ms["exactly-once"] < linger_ms["none"]
+
+
+def test_only_the_lane_without_a_guarantee_does_not_wait_for_acknowledgements(kafka: Kafka) -> None:
+    for guarantee in LANES:
+        sink = kafka.sink("t", "metrics", COLUMNS, job="relay", key="a", guarantee=guarantee)
+        assert f"'sink.delivery-guarantee' = '{guarantee}'" in sink
+        assert ("'properties.acks' = '0'" in sink) == (guarantee == "none")
 
 
 @pytest.mark.parametrize(

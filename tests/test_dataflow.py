@@ -65,3 +65,9 @@ def test_a_pipeline_without_jobs_says_so() -> None:
 
 def test_a_learners_function_keeps_its_name() -> None:
     assert dataflow.task_label("shout", PARAMETERS) == "shout"
+
+
+def test_parameters_are_drawn_from_their_topic_and_acknowledged_into_theirs() -> None:
+    noted = PARAMETERS | {"topic-control": "control", "topic-acknowledgements": "said"}
+    assert dataflow.task_label("Source: control", noted) == "read control"
+    assert dataflow.task_label("acknowledgements: Writer", noted) == "write said"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.layout import HOST
-from kernel_lib import indices, jobs, producer, services, topics
+from kernel_lib import indexer, indices, jobs, producer, services, topics
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.settings import Settings, load
 
@@ -53,8 +53,9 @@ def told(service: str, settings: Settings) -> Iterator[None]:
         lambda settings: topics.write("user-events", b"{}", settings=settings),
         lambda settings: topics.lag("group", "user-events", settings=settings),
         lambda settings: producer.start("user-events", settings=settings),
+        lambda settings: indexer.start("user-events", settings=settings),
     ],
-    ids=["list_names", "create_all", "describe", "read", "write", "lag", "producer"],
+    ids=["list_names", "create_all", "describe", "read", "write", "lag", "producer", "indexer"],
 )
 def test_kafka_down(settings: Settings, call: Callable[[Settings], object]) -> None:
     with told("Kafka", settings):
@@ -82,10 +83,12 @@ def test_flink_down(settings: Settings, call: Callable[[Settings], object]) -> N
         lambda settings: indices.count("alerts", settings=settings),
         lambda settings: indices.search("alerts", settings=settings),
         lambda settings: indices.put("alerts", {}, settings=settings),
+        lambda settings: indices.put_template("alerts", {}, settings=settings),
+        lambda settings: indices.write("alerts", [("a", b"{}")], settings=settings),
         lambda settings: indices.delete("alerts", settings=settings),
         lambda settings: indices.list_names(settings=settings),
     ],
-    ids=["count", "search", "put", "delete", "list_names"],
+    ids=["count", "search", "put", "put_template", "write", "delete", "list_names"],
 )
 def test_elasticsearch_down(settings: Settings, call: Callable[[Settings], object]) -> None:
     with told("Elasticsearch", settings):

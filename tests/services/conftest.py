@@ -19,3 +19,4 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
         topics.delete(name, settings=found)
     for name in indices.list_names(settings=found):
         indices.delete(name, settings=found)
+    indices.delete_templates(settings=found)

@@ -69,6 +69,66 @@ def test_a_search_without_a_query_finds_everything(settings: Settings, alerts: s
     assert indices.search(alerts).total == 2
 
 
+def test_documents_are_written_under_their_ids_and_replaced(settings: Settings, alerts: str) -> None:
+    assert indices.write(alerts, [("a", b'{"userId":"ann"}'), ("b", b'{"userId":"bob"}')]) == []
+    assert indices.write(alerts, [("b", b'{"userId":"ben"}')]) == []
+    assert indices.count(alerts) == 2
+    assert indices.search(alerts, {"ids": {"values": ["b"]}}).documents == [{"userId": "ben"}]
+
+
+def test_a_document_that_is_refused_is_told_by_its_position_and_the_others_are_written(alerts: str) -> None:
+    """Fails when positions start again with each of several requests."""
+    large = b'{"userId":"%s"}' % (b" " * 30_000)
+    documents = [(str(n), large) for n in range(200)] + [("bad", b'{"amount":"many"}'), ("cut", b'{"amount":1')]
+    assert len(documents) * len(large) > indices.BULK_BYTES
+    first, second = indices.write(alerts, documents)
+    assert (first.position, second.position) == (200, 201)
+    assert "failed to parse field [amount] of type [double]" in first.reason
+    assert "Unexpected end of file" in second.reason
+    assert indices.count(alerts) == 200
+
+
+def test_documents_for_an_index_that_is_missing_are_not_refused_but_not_found(settings: Settings) -> None:
+    with pytest.raises(NotFound, match=settings.index("nowhere")):
+        indices.write("nowhere", [("a", b"{}")])
+
+
+def test_documents_for_an_index_that_is_read_only_are_not_refused_but_may_be_written_later(
+    settings: Settings, alerts: str
+) -> None:
+    """Fails when every status but 200 and 201 counts as the document's fault."""
+    block = {"index.blocks.write": True}
+    indices.client(settings).indices.put_settings(index=settings.index(alerts), settings=block)
+    with pytest.raises(CourseError) as caught:
+        indices.write(alerts, [("a", b"{}")])
+    assert "index write (api)" in caught.value.cause
+
+
+def test_what_is_no_json_object_is_an_error_of_the_whole_call(alerts: str) -> None:
+    with pytest.raises(CourseError):
+        indices.write(alerts, [("a", b"{}"), ("b", b"no object")])
+
+
+def test_an_index_with_a_template_is_made_again_with_its_types_by_the_next_document(settings: Settings) -> None:
+    strict = {"dynamic": "strict", "properties": MAPPING}
+    assert indices.put_template("alerts", strict)
+    assert not indices.put_template("alerts", strict)
+    indices.delete("alerts")
+    (refused,) = indices.write("alerts", [("a", b'{"userId":"ann"}'), ("b", b'{"colour":"red"}')])
+    assert "dynamic introduction of [colour]" in refused.reason
+    found = indices.client(settings).indices.get_settings(index=settings.index("alerts"))
+    assert found[settings.index("alerts")]["settings"]["index"]["number_of_replicas"] == "0"
+
+
+def test_without_its_template_a_deleted_index_stays_away() -> None:
+    indices.put_template("alerts", {"properties": MAPPING})
+    indices.delete_templates("alerts")
+    indices.delete_templates("alerts")
+    indices.delete("alerts")
+    with pytest.raises(NotFound):
+        indices.write("alerts", [("a", b"{}")])
+
+
 def test_a_deleted_index_is_gone(alerts: str) -> None:
     indices.delete(alerts)
     assert indices.list_names() == []
@@ -102,6 +162,8 @@ def test_an_index_outside_the_prefix_is_refused(settings: Settings) -> None:
     outside = load(elasticsearch_index_prefix="other-")
     with pytest.raises(PermissionRefused, match="does not let course use index other-"):
         indices.put("alerts", MAPPING, settings=outside)
+    with pytest.raises(PermissionRefused):
+        indices.write("alerts", [("a", b"{}")], settings=outside)
 
 
 def test_a_wrong_password_is_told_as_such_and_not_shown(settings: Settings) -> None:

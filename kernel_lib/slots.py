@@ -1,0 +1,46 @@
+"""Own the cluster's slots: how many are free, and who holds the others.
+
+>>> slots.free(settings)
+7
+>>> slots.holders(settings)
+['count_events (1) of the course']
+"""
+
+from __future__ import annotations
+
+from kernel_lib import cluster
+from kernel_lib.errors import NoFreeSlots
+from kernel_lib.owners import Owner
+from kernel_lib.settings import Settings
+
+
+def free(settings: Settings) -> int:
+    """Return how many slots no job holds."""
+    return int(cluster.get(settings, "/overview")["slots-available"])
+
+
+def taken(settings: Settings, job_id: str) -> int:
+    """Return how many slots a job takes: its widest task, because tasks share slots."""
+    return max((v["parallelism"] for v in cluster.get(settings, f"/jobs/{job_id}")["vertices"]), default=0)
+
+
+def holders(settings: Settings) -> list[str]:
+    """Return each live job, of any namespace, with its slots and its owner, in words."""
+    return [_holder(settings, entry["jid"], entry["name"]) for entry in cluster.jobs(settings, live=True)]
+
+
+def refusal(settings: Settings, name: str, needed: int) -> NoFreeSlots:
+    """Return the error for a job that needs more free slots than there are; it says who holds them."""
+    overview = cluster.get(settings, "/overview")
+    available, total = overview["slots-available"], overview["slots-total"]
+    holding = holders(settings)
+    return NoFreeSlots(
+        f"Job {name} needs {needed} free slots; the cluster has {available} of {total}.",
+        cause=f"slots are held by {', '.join(holding)}" if holding else "no TaskManager has registered",
+        remedy="jobs.find(name).cancel() for one that you no longer need" if holding else cluster.REMEDY,
+    )
+
+
+def _holder(settings: Settings, job_id: str, name: str) -> str:
+    owner = Owner.from_parameters(cluster.parameters(settings, job_id))
+    return f"{name} ({taken(settings, job_id)}) of {owner or 'somebody else'}"
