@@ -291,6 +291,18 @@ def test(words: tuple[str, ...]) -> None:
     sys.exit(proof.run(words))
 
 
+@main.command()
+@click.option("--quick", is_flag=True, help="Fewer and shorter runs: under four minutes instead of about fifteen.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here too."
+)
+def bench(quick: bool, json_file: Path | None) -> None:
+    """Measure ingest, jobs, latencies, indexing, memory and idle load, on services of their own."""
+    from infra.bench import run as benchmark
+
+    sys.exit(benchmark.run(quick=quick, json_file=json_file))
+
+
 def run() -> None:
     """Run the command line; errors of the course are printed as sentences."""
     try:

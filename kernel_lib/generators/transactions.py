@@ -135,19 +135,18 @@ class Transactions(SeededStream):
         # The victim is half a round away from paying by the usual order.
         victim = rounds.turn_of(block * BLOCK + users // 2, users)[1]
         home = self._people.home[victim]
-        merchant = self._merchant(home, block)
         elsewhere = np.array(
             [self._far[city][number % len(self._far[city])] for city, number in zip(home, block, strict=True)], np.int64
         )
-        far = self._merchant(elsewhere, block)
         testing, cities, _, forced = (kind == number for number in range(1, 5))
         size = 1 + self.dice.share("fraud size", block, step)
         amount = np.select(
             [testing & (step == 0), testing, cities | forced], [0.9 * size, 500 * size, 150 * size], 60 * size
         )
         columns["key"][planted] = victim
-        columns["merchant"][planted] = np.where(
-            cities & (step == 1), far, np.where(testing, merchant + step % 2, merchant)
+        # Card testing goes from one merchant of the city to another and back; the rest stays with one.
+        columns["merchant"][planted] = self._merchant(
+            np.where(cities & (step == 1), elsewhere, home), block + np.where(testing, step % 2, 0)
         )
         columns["amount"][planted] = np.round(amount, 2)
         columns["type"][planted] = np.where(forced & (step < 4), 1, 0)

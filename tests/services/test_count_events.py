@@ -118,6 +118,24 @@ def test_what_is_counted_equals_what_is_sent_among_poison(settings: Settings) ->
     assert len({each["eventId"] for each in read(settings, "processed-events")}) == 1000
 
 
+def test_an_event_of_the_future_neither_counts_nor_closes_a_window(settings: Settings) -> None:
+    """Fails when an event's time is its rowtime although it is not valid: the window is then closed too early."""
+    topics.create("one-partition", partitions=1, settings=settings)
+    job = jobs.submit("count_events", source="one-partition", settings=settings)
+    for each in (event(0, START), event(1, START + timedelta(days=300_000)), event(2, START)):
+        topics.write("one-partition", json.dumps(each).encode(), settings=settings)
+    job.drain()
+    assert [row["count"] for row in read(settings, "metrics")] == [2]
+
+
+def test_events_need_not_be_passed_on(settings: Settings) -> None:
+    job = jobs.submit("count_events", passed="", settings=settings)
+    send(settings, (event(n, START) for n in range(5)))
+    job.drain()
+    assert [row["count"] for row in read(settings, "metrics")] == [5]
+    assert read(settings, "processed-events") == []
+
+
 def test_a_window_s_result_is_written_soon_after_it_closed(settings: Settings) -> None:
     topics.create("timed-metrics", append_time=True, settings=settings)
     job = jobs.submit("count_events", counts="timed-metrics", settings=settings).wait_running()

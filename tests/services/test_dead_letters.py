@@ -79,7 +79,12 @@ CASES: list[tuple[str, bytes, bytes, str]] = [
 PLACES: list[tuple[str, bytes, bytes, str]] = [
     ("text for a place", rb'"location":{[^}]*}', b'"location":"here"', "its location has no lat"),
     ("null for a place", rb'"location":{[^}]*}', b'"location":null', "its location has no lat"),
-    ("a list for a place", rb'"location":{[^}]*}', b'"location":["location",{"lat":1,"lon":2},3]', "has no lat"),
+    (
+        "a list for a place",
+        rb'"location":{[^}]*}',
+        b'"location":["location",{"lat":1,"lon":2},3]',
+        "its location has no lat",
+    ),
     ("no longitude", rb',"lon":[^}]*', b"", "its location has no lon"),
     ("no place", rb'"location":{[^}]*},', b"", "its location has no lat"),
 ]

@@ -78,13 +78,15 @@ def test_exactly_once_results_are_seen_at_a_checkpoint_and_not_before(settings: 
 
 
 def test_both_lanes_run_at_once_under_names_of_their_own(settings: Settings) -> None:
-    """Fails when a lane's group or transactional ids do not follow its name."""
+    """Fails when both lanes have the consumer group of one name."""
     topics.create("exact", partitions=1, settings=settings)
     fast = jobs.submit("relay", name="fast", guarantee="at-least-once", settings=settings)
     exact = jobs.submit("relay", name="exact", sink="exact", settings=settings)
     sent = [event(number) for number in range(100)]
     topics.write("user-events", *sent, settings=settings)
     assert {job.name for job in jobs.running(settings=settings)} == {"fast", "exact"}
+    for name in ("fast", "exact"):
+        wait_until(lambda name=name: topics.lag(name, "user-events", settings=settings) == {0: 0}, 30, "a commit")
     fast.drain()
     exact.drain()
     assert passed(settings) == passed(settings, "exact") == sent

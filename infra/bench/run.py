@@ -1,0 +1,62 @@
+"""Run all measurements on services of their own and say what came of it: `./course bench`.
+
+>>> run.run(quick=True, json_file=None)
+0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import rich.console
+
+from infra import own_stack
+from infra.bench import figures, ingest, latency, resources, throughput
+from infra.bench.figures import Figure
+from infra.layout import Layout
+from kernel_lib import jobs
+from kernel_lib.settings import load
+
+console = rich.console.Console(highlight=False, soft_wrap=True)
+
+
+def run(*, quick: bool, json_file: Path | None) -> int:
+    """Measure, print the table, and return 0; goals that are missed are shown in red and are no failure."""
+    console.print(figures.machine(), markup=False)
+    with own_stack.started("bench", "the benchmark") as where:
+        found = list(_told(_quick(where) if quick else _whole(where)))
+    found.sort(key=lambda figure: figures.ORDER.index(figure.name))
+    console.print(figures.table(found))
+    if json_file:
+        figures.write_json(found, json_file)
+    return 0
+
+
+def _quick(where: Layout) -> Iterator[Figure]:
+    yield from _measurements(where, idle_seconds=8, events=400_000, repeats=1, seconds=8, changes=30, documents=150_000)
+
+
+def _whole(where: Layout) -> Iterator[Figure]:
+    yield from _measurements(
+        where, idle_seconds=30, events=1_000_000, repeats=3, seconds=30, changes=100, documents=400_000
+    )
+
+
+def _measurements(
+    where: Layout, *, idle_seconds: float, events: int, repeats: int, seconds: float, changes: int, documents: int
+) -> Iterator[Figure]:
+    settings = load(namespace="bench")
+    yield from resources.idle(where, seconds=idle_seconds)
+    yield from ingest.measure(where, settings, events=events, pairs=repeats)
+    jobs.warm_up(settings=settings)
+    yield from throughput.measure(settings, events=events, rounds=repeats)
+    yield from latency.measure(settings, seconds=seconds, changes=changes, submits=max(3, repeats))
+    yield from resources.indexing(settings, documents=documents)
+    yield from resources.memory(where)
+
+
+def _told(found: Iterable[Figure]) -> Iterator[Figure]:
+    for figure in found:
+        console.print(f"{figure.name}: {figure.value:,.4g}", markup=False)
+        yield figure
