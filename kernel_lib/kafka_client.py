@@ -76,7 +76,7 @@ class Record:
         """Decode the value; raises MalformedRecord, naming topic, partition and offset, if it is not JSON."""
         try:
             return msgspec.json.decode(self.value or b"")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedRecord(
                 f"Record {self.offset} of {self.topic}, partition {self.partition}, is not JSON: {self.value!r:.80}",
                 cause=str(error),

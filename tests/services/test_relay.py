@@ -85,8 +85,11 @@ def test_both_lanes_run_at_once_under_names_of_their_own(settings: Settings) -> 
     sent = [event(number) for number in range(100)]
     topics.write("user-events", *sent, settings=settings)
     assert {job.name for job in jobs.running(settings=settings)} == {"fast", "exact"}
-    for name in ("fast", "exact"):
-        wait_until(lambda name=name: topics.lag(name, "user-events", settings=settings) == {0: 0}, 30, "a commit")
+    wait_until(
+        lambda: all(topics.lag(name, "user-events", settings=settings) == {0: 0} for name in ("fast", "exact")),
+        30,
+        "both lanes to read all",
+    )
     fast.drain()
     exact.drain()
     assert passed(settings) == passed(settings, "exact") == sent
