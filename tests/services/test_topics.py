@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 
 from kernel_lib import kafka_client, topics
 from kernel_lib.errors import AuthenticationFailed, CourseError, MalformedRecord, NotFound, ServiceUnavailable
+from kernel_lib.records import TOPICS
 from kernel_lib.settings import Settings, load
 
 
@@ -43,8 +44,8 @@ def unreachable_within(seconds: float, settings: Settings) -> None:
 
 def test_the_topics_of_the_course_are_created_once(settings: Settings) -> None:
     first, second = topics.create_all(settings=settings), topics.create_all(settings=settings)
-    assert [each.created for each in first] == [True] * 10
-    assert [(each.created, each.note) for each in second] == [(False, "")] * 10
+    assert [each.created for each in first] == [True] * len(TOPICS)
+    assert [(each.created, each.note) for each in second] == [(False, "")] * len(TOPICS)
 
 
 def test_a_topic_has_six_partitions_with_three_replicas_in_sync(settings: Settings) -> None:
