@@ -17,8 +17,8 @@ from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
 RATE = 500
-# A job that is killed again and again is meant to come back each time.
-ATTEMPTS = 100
+# The producer sends before the jobs are submitted; and a job that is killed again and again comes back each time.
+FROM_THE_FIRST: dict[str, Any] = {"start": "earliest", "restart_attempts": 100}
 SINKS = ("processed-events", "metrics", "relayed")
 
 
@@ -34,9 +34,7 @@ def shop(settings: Settings) -> Iterator[Producer]:
 
 
 def submit(settings: Settings, guarantee: str) -> Job:
-    return jobs.submit(
-        "relay", sink="relayed", guarantee=guarantee, restart_attempts=ATTEMPTS, settings=settings
-    ).wait_running()
+    return jobs.submit("relay", sink="relayed", guarantee=guarantee, settings=settings, **FROM_THE_FIRST).wait_running()
 
 
 def taskmanager_of(job: Job) -> str:
@@ -69,9 +67,7 @@ def test_exactly_once_is_exact_over_kills_of_taskmanager_jobmanager_and_broker(
     than it is told, or when its bound for out-of-orderness is dropped to zero (late events are not counted)."""
     relay = submit(settings, "exactly-once")
     # A partition whose broker is dead must hold the windows back, however long that takes on a busy machine.
-    windows = jobs.submit(
-        "count_events", restart_attempts=ATTEMPTS, idle_timeout_seconds=600, settings=settings
-    ).wait_running()
+    windows = jobs.submit("count_events", idle_timeout_seconds=600, settings=settings, **FROM_THE_FIRST).wait_running()
     with Ledger(shop, "relayed", settings=settings) as book:
         wait_for_more(book, 4)
         for name in (taskmanager_of(relay), "flink-jobmanager", "kafka-2"):
