@@ -223,6 +223,11 @@ def asking(settings: Settings, topic: str = "") -> Iterator[tuple[AdminClient, C
         yield admin, metadata
 
 
+def forget_clients() -> None:
+    """Keep no admin client any longer; the next question makes a new one."""
+    _admin.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def _admin(connection: tuple[tuple[str, Any], ...]) -> tuple[AdminClient, Heard]:
     # Kept: logging in takes 50 ms, and pictures ask for lag and leaders several times a second.

@@ -47,13 +47,14 @@ def _measurements(
     where: Layout, *, idle_seconds: float, events: int, repeats: int, seconds: float, changes: int, documents: int
 ) -> Iterator[Figure]:
     settings = load(namespace="bench")
-    yield from resources.idle(where, seconds=idle_seconds)
     yield from ingest.measure(where, settings, events=events, pairs=repeats)
     jobs.warm_up(settings=settings)
     yield from throughput.measure(settings, events=events, rounds=repeats)
     yield from latency.measure(settings, seconds=seconds, changes=changes, submits=max(3, repeats))
     yield from resources.indexing(settings, documents=documents)
     yield from resources.memory(where)
+    # Last: after the start the JVMs still compile, and nothing is idle.
+    yield from resources.idle(where, seconds=idle_seconds)
 
 
 def _told(found: Iterable[Figure]) -> Iterator[Figure]:

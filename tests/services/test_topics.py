@@ -181,3 +181,13 @@ def test_reaching_a_broker_again_forgets_what_was_heard_before(settings: Setting
     heard.all_down = True
     client = Producer(kafka_client.config(settings, heard))
     assert settings.named(topic) in kafka_client.reach(client, settings, heard, topic=topic).topics
+
+
+def test_a_topic_can_be_made_again_under_the_name_of_a_deleted_one(settings: Settings) -> None:
+    """Fails when `delete` keeps the admin client: librdkafka then crashes the process."""
+    for _ in range(3):
+        topics.create("letters", settings=settings)
+        topics.write("letters", b"{}", settings=settings)
+        assert len(topics.read("letters", settings=settings)) == 1
+        assert topics.describe("letters", settings=settings).size == 1
+        topics.delete("letters", settings=settings)
