@@ -224,7 +224,10 @@ def asking(settings: Settings, topic: str = "") -> Iterator[tuple[AdminClient, C
 
 
 def forget_clients() -> None:
-    """Keep no admin client any longer; the next question makes a new one."""
+    """Keep no admin client any longer; the next question makes a new one.
+
+    librdkafka 2.16 crashes the process when a client that knew a topic meets a new one of the same name.
+    """
     _admin.cache_clear()
 
 

@@ -270,7 +270,6 @@ def delete(name: str, *, settings: Settings | None = None) -> None:
         kafka_client.wait_everywhere(
             settings, metadata, lambda view: full_name not in view.topics, f"topic {full_name} to be gone"
         )
-    # librdkafka 2.16 crashes the process when a client that knew the topic meets a new one of the same name.
     kafka_client.forget_clients()
 
 
