@@ -1,7 +1,7 @@
 """Own how records that could not be used are kept: in the topic `dead-letters`, with the reason and their place.
 
->>> letters = DeadLetters(settings, threading.Event())
->>> letters.write([dead_letter("user-events", message, "Input data was truncated")])
+>>> letters = DeadLetters("user-events", settings, threading.Event())
+>>> letters.write([(message, "Input data was truncated")])
 True
 """
 

@@ -21,18 +21,16 @@ from __future__ import annotations
 import atexit
 import os
 import subprocess
-import sys
 import threading
 from collections import deque
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
 from pydantic import SecretStr
 
-from kernel_lib import dead_letters, indices, kafka_client, mappings, topics
+from kernel_lib import dead_letters, groups, indices, mappings, topics
+from kernel_lib.child_process import Child
 from kernel_lib.errors import CourseError, IndexerFailed, WaitTimeout
 from kernel_lib.indexer_process import IndexerStats, Order, Stop
 from kernel_lib.settings import Settings, load
@@ -44,10 +42,10 @@ START_SECONDS = 30.0
 class Indexer:
     """An indexer process."""
 
-    def __init__(self, order: Order, settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, order: Order, settings: Settings) -> None:
         self.topic, self.index, self.group = order.topic, order.index, order.group
         self._settings = settings
-        self._process = process
+        self._child = Child("kernel_lib.indexer_process", stderr=subprocess.STDOUT)
         self._reported: IndexerStats | None = None
         self._said: deque[str] = deque(maxlen=20)
         self._reader = threading.Thread(target=self._listen, name=f"indexer of {self.topic}", daemon=True)
@@ -56,12 +54,12 @@ class Indexer:
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return self._child.pid
 
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self._process.poll() is None
+        return self._child.alive
 
     @property
     def stats(self) -> IndexerStats:
@@ -91,11 +89,8 @@ class Indexer:
         """
         _forget(self)
         if self.alive:
-            self._tell(Stop(timeout_seconds), quiet=True)
-            try:
-                wait_until(lambda: not self.alive, timeout_seconds + 3, "the indexer to end", interval_seconds=0.02)
-            except WaitTimeout:
-                self._process.kill()
+            self._child.tell(Stop(timeout_seconds))
+            self._child.end_within(timeout_seconds + 3)
         self._close()
         return self.stats
 
@@ -115,7 +110,7 @@ class Indexer:
         return f"<Indexer of {self.topic} into {self.index}: {self.stats.text}>"
 
     def _begin(self, order: Order) -> None:
-        self._tell(order)
+        self._child.tell(order)
         wait_until(
             lambda: self._reported or not self.alive,
             START_SECONDS,
@@ -132,34 +127,22 @@ class Indexer:
         return all(committed.get(number, low) >= high for number, (low, high) in ends.items())
 
     def _listen(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
+        for line in self._child.output:
             try:
                 self._reported = msgspec.json.decode(line, type=IndexerStats)
             except msgspec.DecodeError:  # what Python says when the process fails
                 self._said.append(line.decode(errors="replace").strip())
 
-    def _tell(self, line: msgspec.Struct, *, quiet: bool = False) -> None:
-        assert self._process.stdin
-        try:
-            os.write(self._process.stdin.fileno(), msgspec.json.encode(line) + b"\n")
-        except (BrokenPipeError, ValueError) as error:  # the reader is gone; or this side is closed
-            if not quiet:
-                raise self._failed() from error
-
     def _end(self) -> None:
-        self._process.kill()
+        self._child.kill()
         self._close()
 
     def _close(self) -> None:
-        self._process.wait()
-        self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
+        self._reader.join()  # its end is that of the process
+        self._child.close()
 
     def _ending(self) -> str:
-        code = self._process.poll()
+        code = self._child.exit_code
         return ": ".join([f"it ended with code {code}", *list(self._said)[-1:]]) if code else ""
 
     def _failed(self) -> IndexerFailed:
@@ -191,7 +174,7 @@ def start(topic: str, index: str = "", *, settings: Settings | None = None) -> I
         _registry[key].stop()
     if is_new:
         # The documents that its offsets stand for went with the index.
-        _forget_offsets(group, settings)
+        groups.forget(group, settings=settings)
     indices.put_template(index, mappings.of_topic(topic), settings=settings)
     topics.create(dead_letters.TOPIC, append_time=True, settings=settings)
     started = _launch(Order(_revealed(settings), topic, index, group, os.getpid()), settings)
@@ -210,32 +193,13 @@ def stop_all() -> None:
         each.stop()
 
 
-def _forget_offsets(group: str, settings: Settings) -> None:
-    with kafka_client.asking(settings) as (admin, _):
-        name = settings.named(group)
-        try:
-            admin.delete_consumer_groups([name], request_timeout=kafka_client.ANSWER_SECONDS)[name].result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
-
-
 def _revealed(settings: Settings) -> dict[str, Any]:
     secrets = {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
     return settings.model_dump(mode="json") | secrets
 
 
 def _launch(order: Order, settings: Settings) -> Indexer:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kernel_lib.indexer_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-        # Interrupting a notebook or a command line is not meant for its indexers.
-        start_new_session=True,
-    )
-    started = Indexer(order, settings, process)
+    started = Indexer(order, settings)
     try:
         started._begin(order)
     except CourseError:

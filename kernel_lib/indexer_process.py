@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from kernel_lib import indices, kafka_client
+from kernel_lib import child_process, indices, kafka_client
 from kernel_lib.dead_letters import DeadLetters
 from kernel_lib.errors import CourseError
 from kernel_lib.live import in_one_line
@@ -275,7 +275,7 @@ class Indexing:
             self._problem(),
             committed,
         )
-        os.write(1, msgspec.json.encode(stats) + b"\n")
+        child_process.say(stats)
 
     def _lag(self, committed: dict[int, int]) -> int:
         lag = 0
@@ -314,9 +314,7 @@ def document(topic: str, message: Message) -> tuple[str, bytes]:
 
 def main() -> None:
     """Run one order from standard input to its end."""
-    with open(0, "rb", buffering=0, closefd=False) as unbuffered:
-        line = unbuffered.readline()
-    Indexing(msgspec.json.decode(line, type=Order)).run()
+    Indexing(child_process.first_line(Order)).run()
     # The worker may wait for an answer that takes long: nothing is lost when nobody waits for it.
     os._exit(0)
 

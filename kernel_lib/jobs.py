@@ -26,7 +26,7 @@ from typing import Any
 
 import cloudpickle
 
-from kernel_lib import cluster, control_topic, gateway, slots, topics
+from kernel_lib import cluster, control_topic, gateway, groups, slots, topics
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import JobFailed, NotFound, WaitTimeout
 from kernel_lib.job import Counters as Counters
@@ -215,7 +215,7 @@ def _begun(name: str, source: str, start: str | Mapping[int, int], settings: Set
     for topic in source.split(";") if source else ():
         if isinstance(start, str):
             ends = topics.offsets(topic, committed=False, settings=settings)
-            behind = topics.lag(name, topic, settings=settings)
+            behind = groups.lag(name, topic, settings=settings)
             begun[topic] = {n: low if start == "earliest" else high - behind[n] for n, (low, high) in ends.items()}
         else:
             begun[topic] = dict(start)

@@ -15,7 +15,7 @@ import msgspec
 
 from kernel_lib.records import EVENT_TYPES, Location
 
-# Without coercion "12" is no number: Elasticsearch is as strict as the jobs are.
+# Without coercion "12" is no number. (The jobs are more lenient: Flink reads it as one.)
 _KINDS: dict[Any, dict[str, Any]] = {
     str: {"type": "keyword"},
     float: {"type": "double", "coerce": False},

@@ -18,12 +18,9 @@ import math
 import os
 import secrets
 import select
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +29,7 @@ import numpy as np
 from confluent_kafka import Producer as KafkaProducer
 
 from kernel_lib import generators, kafka_client, knob_log, runs
+from kernel_lib.child_process import Child
 from kernel_lib.errors import ConfigurationError, ProducerFailed, WaitTimeout
 from kernel_lib.producer_process import Answer, Change, Order
 from kernel_lib.settings import Settings, load
@@ -78,24 +76,24 @@ class ProducerStats:
 class Producer:
     """A producer process and its run."""
 
-    def __init__(self, topic: str, run: runs.Run, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, topic: str, run: runs.Run, child: Child) -> None:
         self.topic = topic
         self.run = run.id
         self.folder = run.folder
         self._run = run
-        self._process = process
+        self._child = child
         self._lock = threading.Lock()
         self._changes = 0
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return self._child.pid
 
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self._process.poll() is None
+        return self._child.alive
 
     def set(self, **knobs: Any) -> Applied:
         """Turn knobs, and return when they are in force; the others stay. A rate of 0 pauses.
@@ -125,7 +123,7 @@ class Producer:
         Raises WaitTimeout, and ProducerFailed if the process ended by an error.
         """
         wait_until(lambda: not self.alive, timeout_seconds, f"producer {self.run} to finish", interval_seconds=0.02)
-        if self._process.returncode:
+        if self._child.exit_code:
             raise self._failed()
         return self.stats
 
@@ -134,16 +132,16 @@ class Producer:
         _forget(self)
         if self.alive:
             with self._lock:
-                self._tell(Change(stop_seconds=timeout_seconds), quiet=True)
-            self._end_within(timeout_seconds + 3)
-        self._close()
+                self._child.tell(Change(stop_seconds=timeout_seconds))
+            self._child.end_within(timeout_seconds + 3)
+        self._child.close()
         return self.stats
 
     def kill(self) -> ProducerStats:
         """End the process with SIGKILL: what was on its way is in doubt."""
         _forget(self)
-        self._process.kill()
-        self._close()
+        self._child.kill()
+        self._child.close()
         return self.stats
 
     def __enter__(self) -> Self:
@@ -166,37 +164,20 @@ class Producer:
                 answer = self._answer(ANSWER_SECONDS)
         return Applied(checked, answer.index, (time.monotonic() - started) * 1000)
 
-    def _end_within(self, seconds: float) -> None:
-        try:
-            wait_until(lambda: not self.alive, seconds, "the producer to end", interval_seconds=0.02)
-        except WaitTimeout:
-            self._process.kill()
-
-    def _close(self) -> None:
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
-
-    def _tell(self, line: msgspec.Struct, *, quiet: bool = False) -> None:
-        assert self._process.stdin
-        try:
-            self._process.stdin.write(msgspec.json.encode(line) + b"\n")
-        except (BrokenPipeError, ValueError) as error:  # the reader is gone; or this side is closed
-            if not quiet:
-                raise self._failed() from error
+    def _tell(self, line: msgspec.Struct) -> None:
+        if not self._child.tell(line):
+            raise self._failed()
 
     def _answer(self, seconds: float) -> Answer:
-        assert self._process.stdout
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
-        line = self._process.stdout.readline() if ready else b""
+        ready, _, _ = select.select([self._child.output], [], [], seconds)
+        line = self._child.output.readline() if ready else b""
         if not line:
             raise self._failed() if ready else WaitTimeout(f"Waited {seconds:g} s for producer {self.run} to answer.")
         return msgspec.json.decode(line, type=Answer)
 
     def _failed(self) -> ProducerFailed:
         said = self._run.log_file.read_text(errors="replace").strip().splitlines()
-        ending = f"it ended with code {self._process.poll()}"
+        ending = f"it ended with code {self._child.exit_code}"
         return ProducerFailed(
             f"Producer {self.run} of {self.topic} does not run any more.",
             cause=f"{ending}: {said[-1]}" if said else ending,
@@ -284,21 +265,11 @@ def _partitions(topic: str, settings: Settings) -> int:
 def _launch(order: Order, namespace: str) -> Producer:
     now_ms = time.time_ns() // 1_000_000
     run = runs.Run.create(np.base_repr(now_ms, 36).lower() + secrets.token_hex(2))
-    root = str(Path(__file__).resolve().parent.parent)
     run.counters(writable=True)
     with run.log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kernel_lib.producer_process", str(run.folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": root},
-            # Interrupting a notebook or a command line is not meant for its producers.
-            start_new_session=True,
-        )
-    run.write_identity(runs.Identity(run.id, order.topic, namespace, order.seed, now_ms, process.pid, order.partitions))
-    started = Producer(order.topic, run, process)
+        child = Child("kernel_lib.producer_process", str(run.folder), stderr=log)
+    run.write_identity(runs.Identity(run.id, order.topic, namespace, order.seed, now_ms, child.pid, order.partitions))
+    started = Producer(order.topic, run, child)
     started._tell(order)
     started._answer(START_SECONDS)
     return started

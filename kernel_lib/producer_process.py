@@ -23,7 +23,7 @@ import numpy as np
 from confluent_kafka import KafkaError, Message
 from confluent_kafka import Producer as KafkaProducer
 
-from kernel_lib import generators, kafka_client, runs
+from kernel_lib import child_process, generators, kafka_client, runs
 from kernel_lib.generators.streams import Emission
 from kernel_lib.knob_log import KnobLog, Knobs
 
@@ -172,7 +172,7 @@ class Sender:
             self._stop(change.stop_seconds)
         else:
             self._apply(change)
-            answer(Answer(change.number, self._numbered))
+            child_process.say(Answer(change.number, self._numbered))
 
     def _stop(self, seconds: float) -> None:
         self._end = self._numbered
@@ -274,19 +274,13 @@ class Sender:
             counters["events_per_second"][0] = (self._sent() - sent) / (now - since)
 
 
-def answer(line: Answer) -> None:
-    """Tell the parent what holds now."""
-    os.write(1, msgspec.json.encode(line) + b"\n")
-
-
 def main(folder: str) -> None:
     """Run one order from standard input to its end."""
-    with open(0, "rb", buffering=0, closefd=False) as unbuffered:
-        line = unbuffered.readline()
+    order = child_process.first_line(Order)
     # Fifty thousand sends in flight are no garbage; looking through them again and again took a microsecond an event.
     gc.disable()
-    sender = Sender(msgspec.json.decode(line, type=Order), runs.Run(Path(folder)))
-    answer(Answer(0, 0))
+    sender = Sender(order, runs.Run(Path(folder)))
+    child_process.say(Answer(0, 0))
     sender.run()
 
 

@@ -1,4 +1,4 @@
-"""Create, describe, read, write and delete topics; measure how far a group is behind.
+"""Create, describe, read, write and delete topics.
 
 Names are the short ones (`user-events`): the namespace of the settings is put before them.
 
@@ -20,7 +20,6 @@ from typing import Any
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -242,23 +241,6 @@ def _offsets(
 
     low, high = answer(OffsetSpec.earliest()), answer(OffsetSpec.latest())  # type: ignore[no-untyped-call]
     return {number: (low[number], high[number]) for number in partitions}
-
-
-def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, int]:
-    """Return, for each partition, how many offsets the group's commits are behind the end.
-
-    A partition without a commit counts from its beginning. Transaction markers take offsets too, so a group that
-    has read everything of a transactional topic may still show a lag of a few.
-    """
-    settings = settings or load()
-    with kafka_client.asking(settings, topic) as (admin, metadata):
-        full_name = settings.named(topic)
-        bounds = _offsets(admin, full_name, list(metadata.topics[full_name].partitions))
-        places = [TopicPartition(full_name, number) for number in bounds]
-        request = ConsumerGroupTopicPartitions(settings.named(group), places)
-        future = next(iter(admin.list_consumer_group_offsets([request], request_timeout=ANSWER_SECONDS).values()))
-        committed = {place.partition: place.offset for place in future.result().topic_partitions}
-    return {number: high - max(low, committed.get(number, -1)) for number, (low, high) in bounds.items()}
 
 
 def delete(name: str, *, settings: Settings | None = None) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.layout import HOST
-from kernel_lib import indexer, indices, jobs, producer, services, topics
+from kernel_lib import groups, indexer, indices, jobs, producer, services, topics
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.settings import Settings, load
 
@@ -51,7 +51,7 @@ def told(service: str, settings: Settings) -> Iterator[None]:
         lambda settings: topics.describe("user-events", settings=settings),
         lambda settings: topics.read("user-events", settings=settings),
         lambda settings: topics.write("user-events", b"{}", settings=settings),
-        lambda settings: topics.lag("group", "user-events", settings=settings),
+        lambda settings: groups.lag("group", "user-events", settings=settings),
         lambda settings: producer.start("user-events", settings=settings),
         lambda settings: indexer.start("user-events", settings=settings),
     ],

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from flink_jobs import dead_letters, events
-from kernel_lib import jobs, topics
+from kernel_lib import groups, jobs, topics
 from kernel_lib.records import (
     EVENT_TYPES,
     DeadLetter,
@@ -194,7 +194,7 @@ def test_a_second_run_goes_on_after_what_the_first_has_committed(settings: Setti
         topics.write("user-events", value, settings=settings)
         job = jobs.submit("dead_letters", source="user-events", settings=settings)
         wait_until(
-            lambda: topics.lag("dead_letters", "user-events", settings=settings) == {0: 0}, 30, "a commit of offsets"
+            lambda: groups.lag("dead_letters", "user-events", settings=settings) == {0: 0}, 30, "a commit of offsets"
         )
         job.drain()
     assert [letter.value for letter in letters(settings)] == ["first", "second"]

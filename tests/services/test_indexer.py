@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 from elasticsearch.helpers import scan
 
-from kernel_lib import indexer, indices, producer, services, topics
+from kernel_lib import groups, indexer, indices, producer, services, topics
 from kernel_lib.errors import (
     AuthenticationFailed,
     CourseError,
@@ -182,7 +182,7 @@ def test_dead_letters_wait_for_their_topic_and_offsets_for_the_dead_letters(sett
     topics.delete("dead-letters")
     topics.write("user-events", b"no JSON")
     wait_until(lambda: "dead-letters" in copy.stats.problem, 60, "the problem to be told")
-    assert sum(topics.lag(copy.group, "user-events").values()) == 1
+    assert sum(groups.lag(copy.group, "user-events").values()) == 1
     topics.create("dead-letters")
     assert copy.wait_caught_up(60).problem == ""
     assert list(letters()) == ["no JSON"]
@@ -221,7 +221,7 @@ def test_after_its_kill_the_next_one_indexes_every_event_once(settings: Settings
     last = indexer.start("user-events")
     last.wait_caught_up(60)
     assert found(settings) == sent()
-    assert sum(topics.lag(last.group, "user-events").values()) == 0
+    assert sum(groups.lag(last.group, "user-events").values()) == 0
 
 
 def test_every_event_is_there_after_elasticsearch_was_dead_for_20_seconds(settings: Settings) -> None:

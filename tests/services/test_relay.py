@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flink_jobs import relay
-from kernel_lib import jobs, topics
+from kernel_lib import groups, jobs, topics
 from kernel_lib.errors import JobFailed
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
@@ -86,7 +86,7 @@ def test_both_lanes_run_at_once_under_names_of_their_own(settings: Settings) -> 
     topics.write("user-events", *sent, settings=settings)
     assert {job.name for job in jobs.running(settings=settings)} == {"fast", "exact"}
     wait_until(
-        lambda: all(topics.lag(name, "user-events", settings=settings) == {0: 0} for name in ("fast", "exact")),
+        lambda: all(groups.lag(name, "user-events", settings=settings) == {0: 0} for name in ("fast", "exact")),
         30,
         "both lanes to read all",
     )

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from kernel_lib import kafka_client, topics
+from kernel_lib import groups, kafka_client, topics
 from kernel_lib.errors import AuthenticationFailed, CourseError, MalformedRecord, NotFound, ServiceUnavailable
 from kernel_lib.records import TOPICS
 from kernel_lib.settings import Settings, load
@@ -144,11 +144,11 @@ def test_a_poison_record_is_named_and_leaves_the_others_readable(settings: Setti
 def test_lag_counts_from_what_the_group_committed(settings: Settings, topic: str) -> None:
     topics.write(topic, *[b"x"] * 5, key=b"k", settings=settings)
     where = topics.read(topic, settings=settings)[0].partition
-    assert topics.lag("readers", topic, settings=settings) == {where: 5, 1 - where: 0}
+    assert groups.lag("readers", topic, settings=settings) == {where: 5, 1 - where: 0}
     reader = Consumer({**settings.kafka_client(), "group.id": settings.named("readers")})
     reader.commit(offsets=[TopicPartition(settings.named(topic), where, 3)], asynchronous=False)
     reader.close()
-    assert topics.lag("readers", topic, settings=settings) == {where: 2, 1 - where: 0}
+    assert groups.lag("readers", topic, settings=settings) == {where: 2, 1 - where: 0}
 
 
 def test_a_record_that_a_broker_refuses_is_an_error(settings: Settings) -> None:

@@ -1,0 +1,61 @@
+"""Own consumer groups: how far their commits are behind, and forgetting what they have committed.
+
+>>> groups.lag("count_events", "user-events")
+{0: 0, 1: 3, 2: 0, 3: 0, 4: 1, 5: 0}
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from kernel_lib import kafka_client, topics
+from kernel_lib.kafka_client import ANSWER_SECONDS
+from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
+
+# A coordinator that has just come up reads what was committed first; one whose broker died is replaced.
+COORDINATOR_SECONDS = 25.0
+_COORDINATING = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+
+
+def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, int]:
+    """Return, for each partition, how many offsets the group's commits are behind the end.
+
+    A partition without a commit counts from its beginning. Transaction markers take offsets too, so a group that
+    has read everything of a transactional topic may still show a lag of a few. Raises NotFound, ServiceUnavailable.
+    """
+    settings = settings or load()
+    bounds = topics.offsets(topic, committed=False, settings=settings)
+    places = [TopicPartition(settings.named(topic), number) for number in bounds]
+    request = ConsumerGroupTopicPartitions(settings.named(group), places)
+    with kafka_client.asking(settings, topic) as (admin, _):
+        found = wait_until(lambda: _commits(admin, request), COORDINATOR_SECONDS, f"the coordinator of group {group}")
+    committed = {place.partition: place.offset for place in found or []}
+    return {number: high - max(low, committed.get(number, -1)) for number, (low, high) in bounds.items()}
+
+
+def forget(group: str, *, settings: Settings | None = None) -> None:
+    """Delete what a group without members has committed; harmless when there is no such group."""
+    settings = settings or load()
+    name = settings.named(group)
+    with kafka_client.asking(settings) as (admin, _):
+        try:
+            admin.delete_consumer_groups([name], request_timeout=ANSWER_SECONDS)[name].result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+
+
+def _commits(admin: AdminClient, request: ConsumerGroupTopicPartitions) -> list[TopicPartition] | None:
+    future = next(iter(admin.list_consumer_group_offsets([request], request_timeout=ANSWER_SECONDS).values()))
+    try:
+        return list(future.result().topic_partitions)
+    except KafkaException as error:
+        if error.args[0].code() in _COORDINATING:
+            return None
+        raise
