@@ -42,6 +42,9 @@ _DOUBTFUL = {
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 }
 
+# librdkafka's own words for this speak of its own end.
+_PARTITION_GONE = "the partition this event waited for is gone: was its topic deleted?"
+
 
 class Order(msgspec.Struct, frozen=True):
     """What to produce; `topic` is the short name, `full_name` the one with the namespace; `knobs` are by name."""
@@ -257,8 +260,9 @@ class Sender:
             self._reported(error)
 
     def _reported(self, error: KafkaError) -> None:
+        text = _PARTITION_GONE if error.code() == KafkaError._DESTROY else error.str()
         self._counters["errors"][0] += 1
-        self._counters["last_error"][0] = f"{error.name()}: {error.str()}".encode()
+        self._counters["last_error"][0] = f"{error.name()}: {text}".encode()
 
     def _publish(self) -> None:
         counters = self._counters

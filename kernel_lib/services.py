@@ -100,8 +100,17 @@ def start(name: str, *, settings: Settings | None = None, timeout_seconds: float
     settings = settings or load()
     state = wait_until(lambda: _settled_state(settings, name), timeout_seconds, f"{name} to stop before it starts")
     if state not in ("STARTING", "RUNNING", *_RESTARTING):
-        _call(settings, name, "supervisor.startProcess", name, False)
+        _spawn(settings, name)
     wait_healthy(name, settings=settings, timeout_seconds=timeout_seconds)
+
+
+def _spawn(settings: Settings, name: str) -> None:
+    """Start a process. That it ended at once is for `wait_healthy` to tell: it has the last words of the log."""
+    try:
+        _call(settings, name, "supervisor.startProcess", name, False)
+    except ServiceControlFailed as error:
+        if not error.cause.startswith("SPAWN_ERROR"):
+            raise
 
 
 def _settled_state(settings: Settings, name: str) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -203,6 +204,24 @@ def test_a_service_that_cannot_start_is_failed_with_the_last_words_of_its_log(se
     assert caught.value.cause == "ERROR no room on the disk"
     assert caught.value.remedy == "./course logs broken"
     assert services.status("broken", settings=settings).state == "failed"
+
+
+def test_a_service_that_ends_before_supervisor_has_answered_is_failed_with_the_same_words(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_call = services._call
+
+    def spawned_too_late(asked: Settings, name: str, method: str, *arguments: Any) -> Any:
+        answer = real_call(asked, name, method, *arguments)
+        if method == "supervisor.startProcess":
+            wait_until(lambda: services.status(name, settings=asked).state == "failed", 10, "it to fail")
+            raise ServiceControlFailed("startProcess of broken failed.", cause="SPAWN_ERROR: broken")
+        return answer
+
+    monkeypatch.setattr(services, "_call", spawned_too_late)
+    with pytest.raises(ServiceUnavailable, match="broken") as caught:
+        services.start("broken", settings=settings)
+    assert caught.value.cause == "ERROR no room on the disk"
 
 
 def test_killing_what_is_down_is_an_error_that_says_so(settings: Settings) -> None:
