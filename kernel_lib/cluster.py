@@ -10,6 +10,7 @@ import linecache
 import re
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -28,9 +29,9 @@ _CAUSED_BY = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+[\w$]+)(?:: (.*))?$"
 _LIBRARY = ("/site-packages/", "/lib/python3", "<frozen")
 
 
-def get(settings: Settings, path: str) -> Any:
+def get(settings: Settings, path: str, **query: str) -> Any:
     """Return the JSON that GET `path` answers; raises NotFound and ServiceUnavailable."""
-    return call(settings, "GET", path)
+    return call(settings, "GET", path + (f"?{urlencode(query)}" if query else ""))
 
 
 def call(settings: Settings, method: str, path: str, body: Any = None) -> Any:

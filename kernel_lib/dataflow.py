@@ -15,12 +15,14 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kernel_lib import jobs, topics
+from kernel_lib import jobs, task_metrics, topics
 from kernel_lib.job import Graph as JobPlan
 from kernel_lib.job import Job, Vertex
 from kernel_lib.records import EVENT_TYPES
 from kernel_lib.settings import Settings, load
+from kernel_lib.task_metrics import Reading, Shares
 
+READINGS = 4
 RESULTS = ("metrics", "processed-events", "alerts")
 SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)(?:\[\d+\])?: (?P<part>Writer|Committer)")
 CONTROL_SOURCE = "Source: control"
@@ -35,13 +37,14 @@ LABELS = (
 
 @dataclass(frozen=True)
 class Node:
-    """A box: its key, what to write in it, its kind, what hovering says, and its column if that is fixed."""
+    """A box: its key, what to write in it, its kind, what hovering says, its column if that is fixed, its load."""
 
     key: str
     label: str
     kind: str
     note: str = ""
     column: int | None = None
+    load: Shares | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Graph:
 class Rates:
     """How fast counters grew over the last few readings; Flink renews its figures each at another moment."""
 
-    def __init__(self, readings: int = 4) -> None:
+    def __init__(self, readings: int = READINGS) -> None:
         self._readings: deque[tuple[float, Mapping[str, float]]] = deque(maxlen=readings)
 
     def of(self, counters: Mapping[str, float], *, now: float | None = None) -> dict[str, float]:
@@ -86,16 +89,19 @@ class JobReader:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self._read = task_metrics.of(job)
         self._rates = Rates()
+        self._before: deque[Reading] = deque(maxlen=READINGS)
         self._parameters: dict[str, str] | None = None
 
     def __call__(self) -> Graph:
         if self._parameters is None:
             self._parameters = self.job.parameters()
-        flink, counters, state = self.job.graph(), self.job.counters(), self.job.state()
-        figures = {f"{vertex} in": c.records_in for vertex, c in counters.items()}
-        figures |= {f"{vertex} out": c.records_out for vertex, c in counters.items()}
-        return job_graph(flink, self._rates.of(figures), self._parameters, self._reason(state))
+        now = self._read()
+        loads = task_metrics.shares(self._before[0], now) if self._before else {}
+        self._before.append(now)
+        rates = self._rates.of(_counters(now), now=now.at)
+        return job_graph(now.graph, rates, self._parameters, self._reason(now.state), loads)
 
     def _reason(self, state: str) -> str:
         if state == "RUNNING":
@@ -104,12 +110,29 @@ class JobReader:
         return f"job {self.job.name} is {state}" + (f": {failure}" if failure else "")
 
 
-def job_graph(flink: JobPlan, rates: Mapping[str, float], parameters: Mapping[str, str], reason: str) -> Graph:
+def _counters(reading: Reading) -> dict[str, float]:
+    metrics = {"in": "numRecordsIn", "out": "numRecordsOut"}
+    totals = {
+        f"{vertex.id} {way}": reading.total(vertex.id, metric)
+        for vertex in reading.graph.vertices
+        for way, metric in metrics.items()
+    }
+    return {name: total for name, total in totals.items() if total is not None}
+
+
+def job_graph(
+    flink: JobPlan,
+    rates: Mapping[str, float],
+    parameters: Mapping[str, str],
+    reason: str,
+    loads: Mapping[str, Shares] | None = None,
+) -> Graph:
     """Return a job's tasks and topics; committers move no records and are left out."""
-    tasks = {vertex.id: vertex for vertex in flink.vertices if not _is_committer(vertex.name)}
+    loads = loads or {}
+    tasks = {vertex.id: vertex for vertex in flink.vertices if not is_committer(vertex.name)}
     edges = [(a, b) for a, b in flink.edges if a in tasks and b in tasks]
     inputs = Counter(b for _, b in edges)
-    nodes = [_task(vertex, parameters) for vertex in tasks.values()]
+    nodes = [_task(vertex, parameters, loads.get(vertex.id)) for vertex in tasks.values()]
     arrows = [Edge(a, b, rates.get(f"{b} in" if inputs[b] == 1 else f"{a} out")) for a, b in edges]
     for vertex in tasks.values():
         written = written_topic(vertex.name, parameters)
@@ -189,12 +212,13 @@ def task_label(vertex_name: str, parameters: Mapping[str, str]) -> str:
     return next((words for pattern, words in LABELS if pattern.search(vertex_name)), vertex_name)
 
 
-def _task(vertex: Vertex, parameters: Mapping[str, str]) -> Node:
+def _task(vertex: Vertex, parameters: Mapping[str, str], load: Shares | None) -> Node:
     note = f"{vertex.name} · {vertex.status} · parallelism {vertex.parallelism}"
     kind = "operator" if vertex.status in ("RUNNING", "FINISHED") else "failed"
-    return Node(vertex.id, task_label(vertex.name, parameters), kind, note)
+    return Node(vertex.id, task_label(vertex.name, parameters), kind, note, load=load)
 
 
-def _is_committer(vertex_name: str) -> bool:
+def is_committer(vertex_name: str) -> bool:
+    """Say whether a task only commits transactions: it moves no records."""
     sink = SINK.search(vertex_name)
     return sink is not None and sink["part"] == "Committer"

@@ -101,11 +101,14 @@ def _run(function: EventFunction, settings: Settings) -> tuple[list[Event], list
     for name in (SOURCE, SINK):
         topics.create(name, settings=mine)
     job = jobs.submit(function, name="exercise", source=SOURCE, sink=SINK, settings=mine)
-    # A seed nobody has seen: the events of the lesson cannot be learnt by heart.
-    seed = secrets.randbelow(1_000_000)
-    shop = producer.start(SOURCE, events_per_second=EVENTS, seed=seed, count=EVENTS, settings=mine)
-    shop.wait()
-    job.drain()
+    try:
+        # A seed nobody has seen: the events of the lesson cannot be learnt by heart.
+        seed = secrets.randbelow(1_000_000)
+        shop = producer.start(SOURCE, events_per_second=EVENTS, seed=seed, count=EVENTS, settings=mine)
+        shop.wait()
+        job.drain()
+    finally:
+        job.cancel()  # harmless when it is drained; one that is not would hold its slots
     return _of_run(SOURCE, shop.run, mine), _of_run(SINK, shop.run, mine)
 
 

@@ -1,4 +1,4 @@
-"""One Flink job: its state, its tasks and counters, why it failed, and how to end it.
+"""One Flink job: its state, its tasks, why it failed, and how to end it.
 
 >>> job = jobs.find("count_events")
 >>> job.state(), job.failure()
@@ -46,14 +46,6 @@ class Graph:
 
     vertices: tuple[Vertex, ...]
     edges: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Counters:
-    """Records that a task has taken in and given out since it started."""
-
-    records_in: int
-    records_out: int
 
 
 @dataclass(frozen=True)
@@ -147,6 +139,12 @@ class Job:
         """Return how many slots the job takes: its widest task, because tasks share slots."""
         return slots.taken(self.settings, self.id)
 
+    def taskmanagers(self) -> list[str]:
+        """Return the TaskManagers that run the job's tasks, by the names of their services."""
+        vertices = cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]
+        details = [cluster.get(self.settings, f"/jobs/{self.id}/vertices/{vertex['id']}") for vertex in vertices]
+        return sorted({subtask["taskmanager-id"] for each in details for subtask in each["subtasks"]})
+
     def graph(self) -> Graph:
         """Return the job's tasks and the edges between them."""
         answer = cluster.get(self.settings, f"/jobs/{self.id}")
@@ -155,11 +153,6 @@ class Job:
         )
         edges = ((i["id"], node["id"]) for node in answer["plan"]["nodes"] for i in node.get("inputs", []))
         return Graph(tuple(vertices), tuple(edges))
-
-    def counters(self) -> dict[str, Counters]:
-        """Return, by vertex id, how many records each task took in and gave out; fresh at each call."""
-        vertices = cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]
-        return {vertex["id"]: self._counters(vertex["id"]) for vertex in vertices}
 
     def positions(self, topic: str) -> dict[int, int]:
         """Return, by partition, the offset up to which the job's source has given the topic's records to the job.
@@ -175,11 +168,6 @@ class Job:
         )
         # Where nothing has come since this run began, only its commits show where it stands.
         return {int(n): int(max(emitted.get(n, -1) + 1, committed.get(n, 0))) for n in {*emitted, *committed}}
-
-    def _counters(self, vertex: str) -> Counters:
-        path = f"/jobs/{self.id}/vertices/{vertex}/subtasks/metrics?get=numRecordsIn,numRecordsOut&agg=sum"
-        sums = {entry["id"]: int(entry["sum"]) for entry in cluster.get(self.settings, path)}
-        return Counters(sums.get("numRecordsIn", 0), sums.get("numRecordsOut", 0))
 
     def _start_failure(self) -> str:
         """Return why a job failed before it ran, which Flink keeps elsewhere; empty if it did not."""

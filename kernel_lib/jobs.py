@@ -29,7 +29,6 @@ import cloudpickle
 from kernel_lib import cluster, control_topic, gateway, groups, slots, topics
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import JobFailed, NotFound, WaitTimeout
-from kernel_lib.job import Counters as Counters
 from kernel_lib.job import Graph as Graph
 from kernel_lib.job import Job as Job
 from kernel_lib.job import Vertex as Vertex

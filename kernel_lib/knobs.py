@@ -3,59 +3,68 @@
 A knob calls its target in the background, so that a slow target never blocks the notebook; it is debounced
 (the newest wish wins) and closed, with the reason, when its target is gone.
 
-    >>> events = producer.start("user-events", events_per_second=100)
-    >>> knobs.rate(events, most=1000)
+    >>> shop = producer.start("user-events", events_per_second=100)
+    >>> knobs.rate(shop, most=1000)
+    >>> knobs.share(shop, "late_share")
+    >>> knobs.silence(shop, partition=2)
+    >>> knobs.parameter("filter_events", "minimum_duration", most=60, unit="s")
+    >>> knobs.service("flink-taskmanager-1")
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 
-from kernel_lib import live, runs
+from kernel_lib import controls, jobs, live, runs, services
+from kernel_lib.cluster import LIVE_STATES
+from kernel_lib.knob_log import Knobs
 from kernel_lib.plots import refresher
 from kernel_lib.plots.view import twin
 from kernel_lib.producer import Producer
+from kernel_lib.settings import Settings, load
 
+T = TypeVar("T")
+
+GONE_SECONDS = 2.0
 _turning = ThreadPoolExecutor(max_workers=2, thread_name_prefix="knobs")
+_WIDTH = "520px"
 
 
-class Knob:
-    """A slider bound to a function that applies a value and returns, when it is in force, the milliseconds it took."""
+class Knob(Generic[T]):
+    """A control bound to a function that applies a value and returns, when it is in force, the milliseconds it took."""
 
     def __init__(
         self,
-        label: str,
-        apply: Callable[[float], float],
+        control: Any,
+        apply: Callable[[T], float],
         *,
-        value: float,
-        least: float,
-        most: float,
-        step: float = 1,
-        unit: str = "",
+        words: Callable[[T], str],
         gone: Callable[[], str] = str,
     ) -> None:
-        self.requested = self.in_force = value
-        self.milliseconds: float | None = None
-        self.unit = unit
-        self._apply, self._gone = apply, gone
-        self._problem = self._gone_because = ""
-        self._turn: tuple[float, Future[float]] | None = None
-        self.slider = widgets.FloatSlider(
-            value=value, min=least, max=most, step=step, description=label, readout_format=",.0f",
-            continuous_update=False, style={"description_width": "initial"}, layout=widgets.Layout(width="520px"),
-        )  # fmt: skip
-        self.slider.observe(lambda change: self.ask(change["new"]), names="value")
-        self._line = widgets.HTML()
-        self.widget = widgets.VBox([self.slider, self._line])
-        self.widget.add_class("course-knob")
-        refresher.add(f"knob {label}", self)
+        """`control`: an ipywidget with a description and a value, which is in force now.
 
-    def ask(self, value: float) -> None:
+        `words` says a value with its unit; `gone` says why the target cannot be turned, "" while it can.
+        """
+        self.control = control
+        self.requested: T = control.value
+        self.in_force: T = control.value
+        self.milliseconds: float | None = None
+        self._apply, self._words, self._gone = apply, words, gone
+        self._problem = self._gone_because = ""
+        self._turn: tuple[T, Future[float]] | None = None
+        self.control.observe(lambda change: self.ask(change["new"]), names="value")
+        self._line = widgets.HTML()
+        self.widget = widgets.VBox([self.control, self._line])
+        self.widget.add_class("course-knob")
+        refresher.add(f"knob {control.description}", self)
+
+    def ask(self, value: T) -> None:
         """Ask for a value; returns at once, and `in_force` follows when the target has acknowledged."""
         with refresher.lock:
             self.requested, self._problem = value, ""
@@ -66,16 +75,16 @@ class Knob:
         """What was asked and what is in force, in one sentence."""
         problem = self._gone_because or self._problem
         if problem:
-            return f"Asked for {self._figure(self.requested)}, not in force: {problem}"
+            return f"Asked for {self._words(self.requested)}, not in force: {problem}"
         if self.requested != self.in_force:
-            return f"Asked for {self._figure(self.requested)}; {self._figure(self.in_force)} still in force …"
+            return f"Asked for {self._words(self.requested)}; {self._words(self.in_force)} still in force …"
         took = f", acknowledged after {self.milliseconds:.0f} ms" if self.milliseconds is not None else ""
-        return f"In force: {self._figure(self.in_force)}{took}."
+        return f"In force: {self._words(self.in_force)}{took}."
 
     def update(self) -> None:
         """Apply the newest wish when the last one is done; the refresher calls this."""
         self._gone_because = self._gone()
-        self.slider.disabled = bool(self._gone_because)
+        self.control.disabled = bool(self._gone_because)
         if not self._gone_because:
             self._turn_on()
         self._line.value = twin(self.text)
@@ -87,7 +96,7 @@ class Knob:
 
     def close(self) -> None:
         """Stop turning; the widget stays on the page, disabled."""
-        self.slider.disabled = True
+        self.control.disabled = True
 
     def _turn_on(self) -> None:
         if self._turn is not None:
@@ -98,21 +107,154 @@ class Knob:
         if self.requested != self.in_force and not self._problem:
             self._turn = (self.requested, _turning.submit(self._apply, self.requested))
 
-    def _take(self, value: float, turn: Future[float]) -> None:
+    def _take(self, value: T, turn: Future[float]) -> None:
         error = turn.exception()
         if error is None:
             self.in_force, self.milliseconds, self._problem = value, turn.result(), ""
         else:
             self._problem = live.in_one_line(error)
 
-    def _figure(self, value: float) -> str:
-        return f"{value:,.0f} {self.unit}".strip()
-
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options) | {"text/plain": self.text}
 
     def __repr__(self) -> str:
         return self.text
+
+
+def slider(
+    label: str,
+    apply: Callable[[float], float],
+    *,
+    value: float,
+    least: float,
+    most: float,
+    step: float = 1,
+    unit: str = "",
+    percent: bool = False,
+    gone: Callable[[], str] = str,
+) -> Knob[float]:
+    """Return a slider from `least` to `most`; with `percent` shares from 0 to 1 are shown as 0 % to 100 %."""
+    digits = 0 if step >= 1 or percent else 1 if step >= 0.1 else 2
+    control = widgets.FloatSlider(
+        value=value,
+        min=least,
+        max=most,
+        step=step,
+        description=label,
+        continuous_update=False,
+        readout_format=f",.{digits}{'%' if percent else 'f'}",
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width=_WIDTH),
+    )
+
+    def words(shown: float) -> str:
+        return f"{shown:.0%}" if percent else f"{shown:,.{digits}f} {unit}".strip()
+
+    return Knob(control, apply, words=words, gone=gone)
+
+
+def toggle(
+    label: str,
+    apply: Callable[[bool], float],
+    *,
+    value: bool,
+    on: str = "on",
+    off: str = "off",
+    gone: Callable[[], str] = str,
+) -> Knob[bool]:
+    """Return a switch; `on` and `off` are the words for its two positions."""
+    control = widgets.Checkbox(value=value, description=label, indent=False, layout=widgets.Layout(width=_WIDTH))
+    return Knob(control, apply, words=lambda v: on if v else off, gone=gone)
+
+
+def rate(producer: Producer, *, least: float = 10, most: float = 1000, step: float = 10) -> Knob[float]:
+    """Return a slider for a producer's events per second."""
+    return of_producer(
+        producer, "events_per_second", "events per second", least=least, most=most, step=step, unit="events/s"
+    )
+
+
+def share(producer: Producer, knob: str, label: str = "", *, most: float = 0.5, step: float = 0.01) -> Knob[float]:
+    """Return a slider for a share of a producer's events: "late_share", "hot_share", "malformed_share", ..."""
+    return of_producer(producer, knob, label, least=0, most=most, step=step, percent=True)
+
+
+def of_producer(producer: Producer, knob: str, label: str = "", **options: Any) -> Knob[float]:
+    """Return a slider for any knob of a producer that is a number; `options` are those of `slider`."""
+    return slider(
+        label or knob.replace("_", " "),
+        lambda value: producer.set(**{knob: value}).milliseconds,
+        value=getattr(_knobs_of(producer), knob),
+        gone=partial(_gone, producer),
+        **options,
+    )
+
+
+def silence(producer: Producer, partition: int) -> Knob[bool]:
+    """Return a switch that withholds the events of one partition; the others go on."""
+
+    def apply(silent: bool) -> float:
+        others = set(_knobs_of(producer).silent_partitions) - {partition}
+        wanted = sorted(others | {partition}) if silent else sorted(others)
+        return producer.set(silent_partitions=wanted).milliseconds
+
+    value = partition in _knobs_of(producer).silent_partitions
+    return toggle(
+        f"silence partition {partition}", apply, value=value, on="silent", off="sending", gone=partial(_gone, producer)
+    )
+
+
+def parameter(
+    job: str, name: str, label: str = "", *, settings: Settings | None = None, least: float = 0, **options: Any
+) -> Knob[float]:
+    """Return a slider for a parameter of a running job that is a number; `options` are those of `slider`.
+
+    Raises ConfigurationError, NotFound, JobFailed as `controls.get` does.
+    """
+    settings = settings or load()
+    state = live.Poller(lambda: jobs.find(job, settings=settings).state(), every_seconds=GONE_SECONDS)
+
+    def gone() -> str:
+        now = state.poll()
+        return state.problem or ("" if now in (None, *LIVE_STATES) else f"job {job} is {now}: submit it again")
+
+    return slider(
+        label or f"{name.replace('_', ' ')} of {job}",
+        lambda value: controls.set(job, settings=settings, **{name: value}).milliseconds,
+        value=float(controls.get(job, settings=settings)[name]),
+        least=least,
+        gone=gone,
+        **options,
+    )
+
+
+def service(name: str, *, settings: Settings | None = None) -> Knob[bool]:
+    """Return a switch that kills a service (SIGKILL) and starts it again; in force when it is down, or healthy.
+
+    Raises NotFound, and ServiceUnavailable when supervisor does not answer.
+    """
+    settings = settings or load()
+    status = live.Poller(lambda: services.status(name, settings=settings), every_seconds=GONE_SECONDS)
+
+    def apply(runs: bool) -> float:
+        begun = time.monotonic()
+        (services.start if runs else services.kill)(name, settings=settings)
+        return (time.monotonic() - begun) * 1000
+
+    def gone() -> str:
+        status.poll()
+        return status.problem
+
+    value = services.status(name, settings=settings).healthy
+    return toggle(f"{name} runs", apply, value=value, on="running", off="killed", gone=gone)
+
+
+def _knobs_of(producer: Producer) -> Knobs:
+    return runs.Run.open(producer.run).knob_log().last
+
+
+def _gone(producer: Producer) -> str:
+    return "" if producer.alive else "its producer has ended: start it again"
 
 
 class Buttons:
@@ -167,17 +309,3 @@ class Buttons:
 
     def __repr__(self) -> str:
         return f"[{'] ['.join(self._functions)}] {self.text}"
-
-
-def rate(producer: Producer, *, least: float = 10, most: float = 1000, step: float = 10) -> Knob:
-    """Return a slider for a producer's events per second."""
-    return Knob(
-        "events per second",
-        lambda value: producer.set(events_per_second=value).milliseconds,
-        value=runs.Run.open(producer.run).knob_log().last.events_per_second,
-        least=least,
-        most=most,
-        step=step,
-        unit="events/s",
-        gone=lambda: "" if producer.alive else "its producer has ended: start it again",
-    )

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 
 from kernel_lib import knobs
 from kernel_lib.errors import ProducerFailed
@@ -6,13 +7,13 @@ from kernel_lib.plots import refresher
 from kernel_lib.waiting import wait_until
 
 
-def knob(apply: object, **options: object) -> knobs.Knob:
-    return knobs.Knob("rate", apply, value=100, least=10, most=1000, unit="events/s", **options)  # type: ignore[arg-type]
+def knob(apply: Callable[[float], float], gone: Callable[[], str] = str) -> knobs.Knob[float]:
+    return knobs.slider("rate", apply, value=100, least=10, most=1000, unit="events/s", gone=gone)
 
 
 def test_a_knob_shows_what_is_in_force_and_how_long_it_took() -> None:
     turned = knob(lambda value: 4.2)
-    turned.slider.value = 500
+    turned.control.value = 500
     wait_until(lambda: turned.in_force == 500, 5, "the value to be in force")
     assert turned.text == "In force: 500 events/s, acknowledged after 4 ms."
     refresher.stop()
@@ -57,8 +58,30 @@ def test_a_target_that_fails_is_named_and_the_old_value_stays() -> None:
 
 def test_a_knob_whose_target_is_gone_is_disabled_with_the_reason() -> None:
     turned = knob(lambda value: 0.0, gone=lambda: "its producer has ended")
-    wait_until(lambda: turned.slider.disabled, 5, "the slider to be disabled")
+    wait_until(lambda: turned.control.disabled, 5, "the knob to be disabled")
     assert turned.text.endswith("its producer has ended")
+    refresher.stop()
+
+
+def test_a_share_is_said_in_percent_and_a_small_step_with_its_digits() -> None:
+    share = knobs.slider("late share", lambda value: 1.0, value=0.25, least=0, most=1, step=0.01, percent=True)
+    bound = knobs.slider("bound", lambda value: 1.0, value=0.5, least=0, most=5, step=0.1, unit="s")
+    assert (share.text, bound.text) == ("In force: 25%.", "In force: 0.5 s.")
+    refresher.stop()
+
+
+def test_a_switch_says_its_position_in_its_own_words() -> None:
+    asked = []
+
+    def apply(value: bool) -> float:
+        asked.append(value)
+        return 3.0
+
+    switch = knobs.toggle("silence partition 2", apply, value=False, on="silent", off="sending")
+    assert switch.text == "In force: sending."
+    switch.control.value = True
+    wait_until(lambda: switch.text == "In force: silent, acknowledged after 3 ms.", 5, "the switch to be in force")
+    assert asked == [True]
     refresher.stop()
 
 

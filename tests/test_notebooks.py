@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from infra import notebooks
+from infra.layout import CHECKOUT
 from kernel_lib import lessons
+
+GALLERY = CHECKOUT / "tests" / "browser" / "gallery.ipynb"
 
 
 def cell(id: str, source: str = "1 + 1", kind: str = "code") -> dict[str, object]:
@@ -17,7 +20,7 @@ def written(path: Path, *cells: dict[str, object]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", notebooks.lessons(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*notebooks.lessons(), GALLERY], ids=lambda path: path.stem)
 def test_the_notebooks_of_the_course_are_canonical(path: Path) -> None:
     assert not notebooks.problems(path), "mend it with: ./course test lint --fix"
 

@@ -30,6 +30,7 @@ ORDER = (
     "knob_p95_ms",
     "submit_seconds",
     "index_documents_per_second",
+    "pictures_cpu_percent",
     "memory_megabytes",
     "idle_cpu_percent",
 )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from datetime import datetime
 from typing import Any
 
 from infra.bench.figures import Figure, middle, quantile, runs
 from kernel_lib import controls, jobs, live, producer, topics
 from kernel_lib.settings import Settings
+from kernel_lib.timestamps import epoch_ms
 from kernel_lib.waiting import wait_until
 
 RATE = 1_000
@@ -55,7 +54,7 @@ def _exact_lane(settings: Settings, seconds: float) -> Figure:
     job = jobs.submit("relay", guarantee="exactly-once", chaining=True, settings=settings).wait_running()
     latencies: list[float] = []
     begins = time.time() + _WARM_UP_MS / 1000
-    with closing(_Tail("processed-events", settings)) as tail:
+    with live.TopicTail("processed-events", max_records=20_000, settings=settings) as tail:
 
         def over() -> bool:
             records, now_ms = tail.poll(), time.time() * 1000
@@ -71,14 +70,6 @@ def _exact_lane(settings: Settings, seconds: float) -> Figure:
     return Figure("exact_latency_p99_ms", quantile(latencies, 0.99), f"< {CHECKPOINT_MS + 300:,}", conditions)
 
 
-class _Tail(live.TopicTail):
-    def __init__(self, topic: str, settings: Settings) -> None:
-        super().__init__(topic, max_records=20_000, settings=settings)
-
-    def close(self) -> None:
-        self.stop()
-
-
 def _window(settings: Settings, seconds: float) -> Figure:
     options: dict[str, Any] = {"window_seconds": 1, "out_of_orderness_seconds": OUT_OF_ORDERNESS_SECONDS, "passed": ""}
     job = jobs.submit("count_events", settings=settings, **options).wait_running()
@@ -88,7 +79,7 @@ def _window(settings: Settings, seconds: float) -> Figure:
     records = topics.read("metrics", since_ms=since_ms, committed=False, settings=settings)
     # The watermark passes the end of a window when an event arrives that is later than it by the bound.
     waits = [
-        record.timestamp_ms - _epoch_ms(record.json()["windowEnd"]) - OUT_OF_ORDERNESS_SECONDS * 1000
+        record.timestamp_ms - epoch_ms(record.json()["windowEnd"]) - OUT_OF_ORDERNESS_SECONDS * 1000
         for record in records
     ]
     bound = f", 1 s windows, out-of-orderness bound {OUT_OF_ORDERNESS_SECONDS * 1000:.0f} ms"
@@ -122,7 +113,3 @@ def _submit(settings: Settings, submits: int) -> Figure:
 
 def _let_run(until: float) -> None:
     wait_until(lambda: time.time() > until, until - time.time() + 5, "the measurement to end", interval_seconds=0.2)
-
-
-def _epoch_ms(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp() * 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 import rich.console
 
 from infra import own_stack
-from infra.bench import figures, ingest, latency, resources, throughput
+from infra.bench import figures, ingest, latency, pictures, resources, throughput
 from infra.bench.figures import Figure
 from infra.layout import Layout
 from kernel_lib import jobs
@@ -52,6 +52,7 @@ def _measurements(
     yield from throughput.measure(settings, events=events, rounds=repeats)
     yield from latency.measure(settings, seconds=seconds, changes=changes, submits=max(3, repeats))
     yield from resources.indexing(settings, documents=documents)
+    yield from pictures.drawing(settings, seconds=seconds)
     yield from resources.memory(where)
     # Last: after the start the JVMs still compile, and nothing is idle.
     yield from resources.idle(where, seconds=idle_seconds)

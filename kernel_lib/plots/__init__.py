@@ -5,10 +5,27 @@
 >>> plots.stop()
 """
 
+from kernel_lib.plots.backpressure import Backpressure
 from kernel_lib.plots.event_rate import EventRate
+from kernel_lib.plots.event_time import EventTime
+from kernel_lib.plots.latency import Latency
+from kernel_lib.plots.ledger_board import LedgerBoard
 from kernel_lib.plots.refresher import stop
 from kernel_lib.plots.services_board import ServicesBoard
 from kernel_lib.plots.topology import JobGraph, Pipeline, Topology
 from kernel_lib.plots.view import View, load
 
-__all__ = ["EventRate", "JobGraph", "Pipeline", "ServicesBoard", "Topology", "View", "load", "stop"]
+__all__ = [
+    "Backpressure",
+    "EventRate",
+    "EventTime",
+    "JobGraph",
+    "Latency",
+    "LedgerBoard",
+    "Pipeline",
+    "ServicesBoard",
+    "Topology",
+    "View",
+    "load",
+    "stop",
+]

@@ -11,15 +11,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import live, window_counts
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.timestamps import epoch_ms
 from kernel_lib.window_counts import WindowCount
 
 SECONDS_SHOWN = 60
@@ -68,12 +68,6 @@ def apart(heights: Any, room: float) -> Any:
     """Return rising heights moved up, where needed, so that neighbours are at least `room` apart."""
     steps = np.arange(len(heights)) * room
     return np.maximum.accumulate(heights - steps) + steps if len(heights) else heights
-
-
-def epoch_ms(timestamp: str) -> float:
-    """Return an ISO-8601 time, UTC unless it says otherwise, as milliseconds since 1970."""
-    moment = datetime.fromisoformat(timestamp)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
 
 
 class EventRate(View):
@@ -144,6 +138,6 @@ class EventRate(View):
         plot.varea_stack(stack, x="window_end", source=source, color=colours, fill_alpha=0.75)
         hover.renderers = [plot.line("window_end", "total", source=source, color=look.INK, width=1.5)]
         look.text(plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=8)
-        plot.xaxis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
+        look.clock(plot.xaxis)
         plot.y_range.start = 0
         return plot

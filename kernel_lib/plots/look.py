@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool
 from bokeh.plotting import figure as bokeh_figure
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: distinguishable with any common colour blindness.
@@ -26,9 +26,8 @@ def figure(
 ) -> Any:
     """Return an empty figure in the look of the course, as wide as its cell."""
     options.setdefault("tools", [hover] if hover else [])
-    plot: Any = bokeh_figure(
-        height=height, min_width=480, max_width=1100, sizing_mode="stretch_width", toolbar_location=None, **options
-    )
+    options = {"min_width": 480, "max_width": 1100} | options
+    plot: Any = bokeh_figure(height=height, sizing_mode="stretch_width", toolbar_location=None, **options)
     plot.background_fill_alpha = 0
     plot.border_fill_alpha = 0
     plot.outline_line_color = None
@@ -41,6 +40,22 @@ def text(plot: Any, x: str, y: str, words: str, source: ColumnDataSource, **opti
     """Write the column `words` at (x, y), centred unless told otherwise."""
     centred = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
     plot.text(x, y, words, source=source, text_font=value(FONT), **(centred | options))
+
+
+def legend(plot: Any) -> None:
+    """Put the legend in one line above the picture, in the ink of the axes; a click hides what it names."""
+    [box] = plot.legend
+    box.update(
+        orientation="horizontal", click_policy="hide", background_fill_alpha=0, border_line_color=None, padding=0,
+        label_text_color=INK, label_text_font=FONT, label_text_font_size="12px", glyph_height=14, label_height=14,
+    )  # fmt: skip
+    plot.add_layout(box, "above")
+
+
+def clock(*axes: Any) -> None:
+    """Label axes of epoch milliseconds with the time of day (UTC), always in the same words."""
+    for axis in axes:
+        axis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
 
 
 def bare(plot: Any) -> Any:

@@ -54,7 +54,16 @@ class View(ABC):
     root: Any
     source: Any
 
-    def __init__(self, root: LayoutDOM | widgets.Widget, source: ColumnDataSource, *, title: str, name: str) -> None:
+    def __init__(
+        self,
+        root: LayoutDOM | widgets.Widget,
+        source: ColumnDataSource,
+        *,
+        title: str,
+        name: str,
+        above: widgets.Widget | None = None,
+    ) -> None:
+        """Show `root` under its heading and, if there is one, under the widget `above`, its figures say."""
         self.root, self.source, self.title, self.name = root, source, title, name
         self.text = "no data yet"
         self.quiet_because = ""
@@ -63,7 +72,7 @@ class View(ABC):
         self._heading = widgets.HTML()
         self._line = widgets.HTML()
         picture = _Canvas(root) if isinstance(root, LayoutDOM) else root
-        self.widget = widgets.VBox([self._heading, picture, self._line])
+        self.widget = widgets.VBox([self._heading, *([above] if above else []), picture, self._line])
         self.widget.add_class("course-view")
         refresher.add(name, self)
 

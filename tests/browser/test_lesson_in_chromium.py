@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import Browser, Page
 
-from infra import browser as chromium
-from infra import lab
-from infra.layout import CHECKOUT, HOST
-from kernel_lib import jobs, settings, topics
-from kernel_lib.settings import Settings
-from kernel_lib.waiting import wait_until
+from tests.browser.lab_page import opened, photograph, run_all, wait_for_words
 
-NAMESPACE = "test-browser"
-TOKEN = "only-for-this-test"
-SCREENSHOTS = settings.home() / "screenshots"
-RUN_ALL_SECONDS = 150
 NEWEST = """() => {
     const models = Bokeh.documents.flatMap(d => [...d._all_models.values()]);
     const rates = models.filter(m => m.type === "ColumnDataSource" && m.data.window_end !== undefined).at(-1);
@@ -36,54 +19,10 @@ NEWEST = """() => {
 
 
 @pytest.fixture(scope="module")
-def course() -> Iterator[Settings]:
-    found = settings.load(namespace=NAMESPACE)
-    topics.create_all(settings=found)
-    yield found
-    for job in jobs.running(settings=found):
-        job.cancel()
-
-
-@pytest.fixture(scope="module")
-def address(course: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A JupyterLab of the course, set up as `course lab` does, over a copy of the notebooks."""
-    folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(CHECKOUT / "notebooks", folder / "notebooks")
-    port = _free_port()
-    command = [sys.executable, "-m", "jupyterlab", f"--config={lab.CONFIGURATION}/jupyter_lab_config.py"]
-    command += [f"--ip={HOST}", f"--port={port}", f"--ServerApp.root_dir={folder}", "--allow-root"]
-    # Nothing of the person who runs the tests: neither the tabs they had open nor their settings.
-    command += [f"--LabApp.workspaces_dir={folder}/workspaces", f"--LabApp.user_settings_dir={folder}/settings"]
-    environment = os.environ | {
-        "NAMESPACE": NAMESPACE,
-        "COURSE_HOME": str(settings.home()),
-        "JUPYTER_TOKEN": TOKEN,
-        "JUPYTER_CONFIG_PATH": str(lab.CONFIGURATION),
-    }
-    with (folder / "lab.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_until(lambda: _answers(port), 60, "JupyterLab to answer")
-        yield f"http://{HOST}:{port}"
-    finally:
-        lab.stop(process)
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox does not work for root; what it shows here is our own page.
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        opened = playwright.chromium.launch(executable_path=chromium.find(), args=options)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def first_job(window: Browser, address: str) -> Iterator[Page]:
     """Lesson 05 after Run All: the shop is open, the job runs."""
-    page = _opened(window, address, "05_first_job.ipynb")
-    _run_all(page, last_button="close the shop")
+    page = opened(window, address, "05_first_job.ipynb")
+    run_all(page, last_button="close the shop")
     yield page
     page.close()
 
@@ -129,7 +68,7 @@ def test_a_reload_keeps_the_plot_alive(first_job: Page) -> None:
     first_job.wait_for_function(f"before => window.Bokeh && ({NEWEST})()?.end > before", arg=before, timeout=60_000)
     moved = _newest(first_job)["end"]
     first_job.wait_for_function(f"before => ({NEWEST})()?.end > before", arg=moved, timeout=15_000)
-    _photograph(first_job, "05_first_job")
+    photograph(first_job, "05_first_job")
 
 
 def test_a_wrong_answer_says_why(first_job: Page) -> None:
@@ -145,38 +84,15 @@ def test_closing_the_shop_counts_the_last_window(first_job: Page) -> None:
 
 
 def test_the_cockpit_shows_services_and_the_running_pipeline(window: Browser, address: str) -> None:
-    page = _opened(window, address, "00_cockpit.ipynb")
-    _run_all(page, last_button="leave the cockpit")
-    _wait_for_words(page, r"services are healthy")
-    _wait_for_words(page, r"producers → user-events (9|10|11)\d/s")
-    _wait_for_words(page, r"count_events → metrics [1-9]")
-    _photograph(page, "00_cockpit")
+    page = opened(window, address, "00_cockpit.ipynb")
+    run_all(page, last_button="leave the cockpit")
+    wait_for_words(page, r"services are healthy")
+    wait_for_words(page, r"producers → user-events (9|10|11)\d/s")
+    wait_for_words(page, r"count_events → metrics [1-9]")
+    photograph(page, "00_cockpit")
     page.get_by_role("button", name="leave the cockpit").click()
     page.get_by_text("leave the cockpit: stopped after").wait_for(state="attached", timeout=60_000)
     page.close()
-
-
-def _opened(window: Browser, address: str, notebook: str) -> Page:
-    page = window.new_page(viewport={"width": 1500, "height": 1100}, device_scale_factor=1.5)
-    page.goto(f"{address}/lab/tree/notebooks/{notebook}?token={TOKEN}")
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    page.get_by_text("| Idle").wait_for(timeout=60_000)
-    return page
-
-
-def _run_all(page: Page, *, last_button: str) -> None:
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.get_by_role("button", name=last_button).wait_for(timeout=RUN_ALL_SECONDS * 1000)
-
-
-def _wait_for_words(page: Page, pattern: str, seconds: int = 60) -> None:
-    """Wait until a picture's line of text says something; fail with what all of them say instead."""
-    lines = page.locator(".course-twin")
-    try:
-        lines.filter(has_text=re.compile(pattern)).first.wait_for(state="attached", timeout=seconds * 1000)
-    except PlaywrightTimeout:
-        pytest.fail(f"nothing says {pattern!r}: {lines.all_text_contents()}")
 
 
 def _newest(page: Page) -> dict[str, Any]:
@@ -190,22 +106,3 @@ def _set_slider(page: Page, value: int) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type(str(value))
     page.keyboard.press("Enter")
-
-
-def _photograph(page: Page, name: str) -> None:
-    """Save what the learner sees around the first live view."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.locator(".course-view").first.evaluate("view => view.scrollIntoView()")
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://{HOST}:{port}/api", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False

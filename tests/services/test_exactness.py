@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from kernel_lib import cluster, jobs, oracle, producer, services, topics
+from kernel_lib import jobs, oracle, producer, topics
 from kernel_lib.job import Job
 from kernel_lib.ledger import Ledger
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
+from tests.services.killing import killed
 
 RATE = 500
 # The producer sends before the jobs are submitted; and a job that is killed again and again comes back each time.
@@ -37,22 +37,6 @@ def submit(settings: Settings, guarantee: str) -> Job:
     return jobs.submit("relay", sink="relayed", guarantee=guarantee, settings=settings, **FROM_THE_FIRST).wait_running()
 
 
-def taskmanager_of(job: Job) -> str:
-    """Return the service that runs the job's tasks; both jobs have one slot."""
-    vertex = job.graph().vertices[0].id
-    return str(cluster.get(job.settings, f"/jobs/{job.id}/vertices/{vertex}")["subtasks"][0]["taskmanager-id"])
-
-
-@contextmanager
-def killed(name: str, settings: Settings) -> Iterator[None]:
-    """Kill a service, and start it again at the end."""
-    services.kill(name, settings=settings)
-    try:
-        yield
-    finally:
-        services.start(name, settings=settings)
-
-
 def wait_for_more(book: Ledger, seconds: float, *, timeout_seconds: float = 90) -> None:
     """Wait until as many more events as are sent in some seconds have arrived."""
     enough = book.update().received + seconds * RATE
@@ -70,7 +54,7 @@ def test_exactly_once_is_exact_over_kills_of_taskmanager_jobmanager_and_broker(
     windows = jobs.submit("count_events", idle_timeout_seconds=600, settings=settings, **FROM_THE_FIRST).wait_running()
     with Ledger(shop, "relayed", settings=settings) as book:
         wait_for_more(book, 4)
-        for name in (taskmanager_of(relay), "flink-jobmanager", "kafka-2"):
+        for name in (relay.taskmanagers()[0], "flink-jobmanager", "kafka-2"):
             with killed(name, settings):
                 if name.startswith("kafka"):
                     wait_for_more(book, 4)
@@ -95,7 +79,7 @@ def test_without_transactions_a_killed_taskmanager_is_seen_in_the_ledger(
     relay = submit(settings, guarantee)
     with Ledger(shop, "relayed", settings=settings) as book:
         wait_for_more(book, 3)
-        with killed(taskmanager_of(relay), settings):
+        with killed(relay.taskmanagers()[0], settings):
             pass
         wait_for_more(book, 3)
         shop.stop()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kernel_lib import jobs, producer, topics, window_counts
+from kernel_lib import jobs, producer, services, task_metrics, topics, window_counts
 from kernel_lib.errors import ConfigurationError, JobFailed, NoFreeSlots
 from kernel_lib.ledger import Ledger
 from kernel_lib.producer import Producer
@@ -151,3 +151,23 @@ def test_an_ended_job_writes_no_savepoint_and_is_not_rescaled(settings: Settings
     for call in (job.savepoint, job.stop_with_savepoint, lambda: job.rescale(2)):
         with pytest.raises(JobFailed, match="ended as CANCELED"):
             call()
+
+
+@pytest.mark.usefixtures("two_topics")
+def test_a_taskmanager_that_freezes_does_not_stop_the_metrics_of_the_others_for_long(settings: Settings) -> None:
+    """Fails when Flink waits its ten minutes for the answer of the frozen one."""
+    job = submit(settings).wait_running()
+    read, source = task_metrics.of(job), job.graph().vertices[0].id
+    [other] = {"flink-taskmanager-1", "flink-taskmanager-2"} - set(job.taskmanagers())
+
+    def idle_ms() -> float:
+        return read().total(source, task_metrics.IDLE) or 0.0
+
+    services.pause(other, settings=settings)
+    try:
+        wait_until(lambda: services.status(other, settings=settings).state == "paused", 10, "the pause")
+        stuck = wait_until(lambda: idle_ms(), 10, "a figure")
+        wait_until(lambda: idle_ms() > stuck + 12_000, 40, "the figures to go on, ten seconds later")
+    finally:
+        services.resume(other, settings=settings)
+        services.wait_healthy(other, settings=settings)

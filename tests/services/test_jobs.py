@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 import flink_jobs
-from kernel_lib import cluster, jobs, topics
+from kernel_lib import cluster, jobs, task_metrics, topics
 from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, ServiceUnavailable
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
@@ -267,7 +267,9 @@ def test_a_job_shows_its_tasks_their_edges_and_what_they_counted(settings: Setti
     [function] = [vertex for vertex in graph.vertices if vertex.name == "identity"]
     assert (function.parallelism, function.status) == (1, "RUNNING")
     assert {end for edge in graph.edges for end in edge} == {vertex.id for vertex in graph.vertices}
-    wait_until(lambda: job.counters()[function.id] == jobs.Counters(10, 10), 20, "ten events to be counted")
+    read = task_metrics.of(job)
+    wait_until(lambda: read().total(function.id, "numRecordsOut") == 10, 20, "ten events to be counted")
+    assert read().total(function.id, "numRecordsIn") == 10
 
 
 @pytest.mark.usefixtures("two_topics")

@@ -1,0 +1,178 @@
+"""Read what the subtasks of a running job report of themselves: records, time, watermarks.
+
+The figures are Flink's own, by its REST interface. A TaskManager's are fetched when somebody asks and at most every
+half second, so that a reading is about as old as the time since the one before it.
+
+>>> reading = task_metrics.of(job)()
+>>> reading.total(vertex, "numRecordsIn"), reading.watermark_ms
+(12043.0, 1767225600123)
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from kernel_lib import cluster
+from kernel_lib.job import Graph, Job
+
+BUSY, BACKPRESSURED, IDLE = "accumulateBusyTimeMs", "accumulateBackPressuredTimeMs", "accumulateIdleTimeMs"
+_TIMES = (BUSY, BACKPRESSURED, IDLE)
+READ_AGAIN_SECONDS = 0.4
+MOST_READERS = 16
+NAMES_SECONDS = 3.0
+# Before its first watermark a task reports the least number there is.
+NO_WATERMARK = -(2**63)
+_TASK = {*_TIMES, "currentInputWatermark", "numRecordsIn", "numRecordsOut"}
+_SPLIT = re.compile(r"\.split\.(?P<topic>.+)-(?P<partition>\d+)\.watermark\.currentWatermark$")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The metrics of a job at `at` (epoch seconds): by vertex id, then by subtask, then by name."""
+
+    at: float
+    state: str
+    graph: Graph
+    values: Mapping[str, Mapping[int, Mapping[str, float]]]
+
+    def total(self, vertex: str, metric: str) -> float | None:
+        """Return the sum of a metric over the subtasks of a vertex; None if it is not reported."""
+        found = self.subtasks(vertex, metric)
+        return sum(found.values()) if found else None
+
+    def subtasks(self, vertex: str, metric: str) -> dict[int, float]:
+        """Return a metric by subtask."""
+        subtasks = self.values.get(vertex, {})
+        return {number: metrics[metric] for number, metrics in subtasks.items() if metric in metrics}
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """The watermark up to which every task has come (epoch ms); None before the first, and in jobs without."""
+        reported = [self._least_watermark(vertex.id) for vertex in self.graph.vertices]
+        return min((each for each in reported if each is not None), default=None)
+
+    @property
+    def partition_watermarks_ms(self) -> dict[int, int]:
+        """The watermark of each partition of the source, where the source makes them (epoch ms)."""
+        found: dict[int, int] = {}
+        for metrics in (one for subtasks in self.values.values() for one in subtasks.values()):
+            for name, value in metrics.items():
+                split = _SPLIT.search(name)
+                if split and value > NO_WATERMARK:
+                    found[int(split["partition"])] = int(value)
+        return found
+
+    def _least_watermark(self, vertex: str) -> int | None:
+        values = self.subtasks(vertex, "currentInputWatermark").values()
+        reached = [int(value) for value in values if value > NO_WATERMARK]
+        return min(reached) if reached and len(reached) == len(values) else None
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How a task spends its time: the mean of its subtasks, and the most that one of them is busy; from 0 to 1."""
+
+    busy: float
+    backpressured: float
+    busiest: float
+
+    @property
+    def idle(self) -> float:
+        """The rest: it waits for records."""
+        return max(0.0, 1 - self.busy - self.backpressured)
+
+
+def shares(before: Reading, now: Reading) -> dict[str, Shares]:
+    """Return how each task has spent the time between two readings; one that was restarted in between is left out."""
+    found = {}
+    for vertex in now.graph.vertices:
+        subtasks = [each for each in _spent(before, now, vertex.id) if sum(each) > 0]
+        if subtasks and min(min(each) for each in subtasks) >= 0:
+            busy = [each[0] / sum(each) for each in subtasks]
+            backpressured = [each[1] / sum(each) for each in subtasks]
+            found[vertex.id] = Shares(fmean(busy), fmean(backpressured), max(busy))
+    return found
+
+
+def _spent(before: Reading, now: Reading, vertex: str) -> list[tuple[float, ...]]:
+    """Return, for each subtask, the milliseconds that it was busy, backpressured and idle."""
+    old, new = before.values.get(vertex, {}), now.values.get(vertex, {})
+    return [
+        tuple(new[n][metric] - old[n][metric] for metric in _TIMES)
+        for n in new
+        if n in old and all(metric in new[n] and metric in old[n] for metric in _TIMES)
+    ]
+
+
+class Reader:
+    """Asks Flink for the metrics of one job; calls close together, from several pictures, share an answer."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._lock = threading.Lock()
+        self._last: Reading | None = None
+        self._names: dict[str, list[str]] = {}
+        self._names_due = 0.0
+
+    def __call__(self) -> Reading:
+        """Return the metrics as Flink knows them now; raises NotFound and ServiceUnavailable."""
+        with self._lock:
+            if self._last is None or time.time() - self._last.at > READ_AGAIN_SECONDS:
+                self._last = self._read()
+            return self._last
+
+    def _read(self) -> Reading:
+        state, graph = self.job.state(), self.job.graph()
+        ids = [vertex.id for vertex in graph.vertices]
+        if time.monotonic() >= self._names_due or set(ids) != set(self._names):
+            # Splits and subtasks come and go.
+            self._names = {vertex: self._wanted(vertex) for vertex in ids}
+            self._names_due = time.monotonic() + NAMES_SECONDS
+        return Reading(time.time(), state, graph, {vertex: self._values(vertex) for vertex in ids})
+
+    def _wanted(self, vertex: str) -> list[str]:
+        names = (entry["id"] for entry in cluster.get(self.job.settings, self._path(vertex)))
+        return [name for name in names if is_wanted(name.partition(".")[2])]
+
+    def _values(self, vertex: str) -> dict[int, dict[str, float]]:
+        names = self._names[vertex]
+        if not names:
+            return {}
+        return by_subtask(cluster.get(self.job.settings, self._path(vertex), get=",".join(names)))
+
+    def _path(self, vertex: str) -> str:
+        return f"/jobs/{self.job.id}/vertices/{vertex}/metrics"
+
+
+def is_wanted(metric: str) -> bool:
+    """Say whether a metric, without its subtask, is one that pictures need."""
+    return metric in _TASK or _SPLIT.search(metric) is not None
+
+
+def by_subtask(answer: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """Return Flink's list of `<subtask>.<metric>` as metrics by subtask; what is no number is left out."""
+    found: dict[int, dict[str, float]] = {}
+    for entry in answer:
+        subtask, _, metric = entry["id"].partition(".")
+        value = float(entry.get("value", "nan"))
+        if value == value:
+            found.setdefault(int(subtask), {})[metric] = value
+    return found
+
+
+_readers: dict[str, Reader] = {}
+
+
+def of(job: Job) -> Reader:
+    """Return the reader of a job, the same for every picture of it."""
+    if job.id not in _readers:
+        while len(_readers) >= MOST_READERS:
+            _readers.pop(next(iter(_readers)))
+        _readers[job.id] = Reader(job)
+    return _readers[job.id]

@@ -1,0 +1,43 @@
+"""What a person does with a notebook in JupyterLab: open it, run it, look at it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from kernel_lib import settings
+
+TOKEN = "only-for-this-test"
+SCREENSHOTS = settings.home() / "screenshots"
+RUN_ALL_SECONDS = 150
+
+
+def opened(window: Browser, address: str, notebook: str) -> Page:
+    page = window.new_page(viewport={"width": 1500, "height": 1100}, device_scale_factor=1.5)
+    page.goto(f"{address}/lab/tree/notebooks/{notebook}?token={TOKEN}")
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+    page.get_by_text("| Idle").wait_for(timeout=60_000)
+    return page
+
+
+def run_all(page: Page, *, last_button: str) -> None:
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.get_by_role("button", name=last_button).wait_for(timeout=RUN_ALL_SECONDS * 1000)
+
+
+def wait_for_words(place: Page | Locator, pattern: str, seconds: int = 60) -> None:
+    """Wait until a picture's line of text says something; fail with what all of them say instead."""
+    lines = place.locator(".course-twin")
+    try:
+        lines.filter(has_text=re.compile(pattern)).first.wait_for(state="attached", timeout=seconds * 1000)
+    except PlaywrightTimeout:
+        pytest.fail(f"nothing says {pattern!r}: {lines.all_text_contents()}")
+
+
+def photograph(page: Page, name: str) -> None:
+    """Save what the learner sees around the first live view."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.locator(".course-view").first.evaluate("view => view.scrollIntoView()")
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")

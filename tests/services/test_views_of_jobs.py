@@ -1,0 +1,113 @@
+"""The views of a job, before and after a real fault: what their line of text says is what is the matter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kernel_lib import jobs, ledger, live, plots, producer, topics
+from kernel_lib.plots import refresher
+from kernel_lib.plots.view import View
+from kernel_lib.producer import Producer
+from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
+from tests.services.killing import killed
+
+IDLE_SECONDS = 8
+
+
+@pytest.fixture
+def course(settings: Settings) -> Iterator[Settings]:
+    for name in ("user-events", "processed-events", "metrics"):
+        topics.create(name, append_time=name != "user-events", settings=settings)
+    yield settings
+    refresher.stop()
+    live.stop_all()
+    producer.stop_all()
+
+
+@pytest.fixture
+def shop(course: Settings) -> Producer:
+    return producer.start("user-events", events_per_second=100, settings=course)
+
+
+def wait_for_words(view: View, *words: str, seconds: float = 60) -> None:
+    """Wait until the line of text has all the words; the message of a failure has what it said instead."""
+    wait_until(lambda: all(word in view.text for word in words), seconds, f"{words} in the words of {view!r}")
+
+
+def test_a_silent_partition_stops_the_watermark_until_it_counts_as_idle(course: Settings, shop: Producer) -> None:
+    """Fails when count_events has no idle time-out (the watermark stands for ever)."""
+    job = jobs.submit("count_events", idle_timeout_seconds=IDLE_SECONDS, passed="", settings=course)
+    view = plots.EventTime(live.TopicTail("user-events", settings=course), job)
+    wait_for_words(view, "The watermark is at", "s behind the clock", "None of the")
+    wait_until(lambda: len(view.partitions.data["partition"]) == 6, 20, "the watermarks of all partitions")
+    assert len(view.source.data["arrived"]) > 0
+    assert len(view.stairs.data["at"]) > 1
+    shop.set(silent_partitions=[2])
+    wait_for_words(view, "The watermark stands at", "it waits for partition 2")
+    wait_for_words(view, "The watermark is at", "it no longer waits for partition 2")
+
+
+def test_events_later_than_the_bound_come_behind_the_watermark(course: Settings, shop: Producer) -> None:
+    """Fails when count_events has a bound for out-of-orderness of a minute: then none is late."""
+    job = jobs.submit("count_events", passed="", settings=course)
+    view = plots.EventTime(live.TopicTail("user-events", settings=course), job)
+    wait_for_words(view, "None of the")
+    shop.set(late_share=0.2, late_ms=8000)
+    wait_until(lambda: len(view.late.data["arrived"]) > 20, 30, "late events to be drawn")
+    assert min(list(view.late.data["delay"])) > 2
+    assert "None of the" not in view.text
+
+
+@pytest.mark.parametrize("python_mode", ["thread", "process"])
+def test_the_slow_task_is_blamed_and_not_those_that_wait_for_it(
+    course: Settings, shop: Producer, python_mode: str
+) -> None:
+    def slow(event: dict[str, Any]) -> dict[str, Any]:
+        until = time.perf_counter() + (0.02 if event["eventType"] != "logout" else 0)
+        while time.perf_counter() < until:
+            pass
+        return event
+
+    def quick(event: dict[str, Any]) -> dict[str, Any]:
+        return event
+
+    job = jobs.submit(quick, sink="processed-events", python_mode=python_mode, settings=course).wait_running()
+    view, graph = plots.Backpressure(job), plots.JobGraph(job)
+    wait_for_words(view, "No task is held back")
+    wait_for_words(graph, "→ write processed-events")
+    assert "held back" not in graph.text
+    job.cancel()
+    job = jobs.submit(slow, sink="processed-events", python_mode=python_mode, settings=course).wait_running()
+    view, graph = plots.Backpressure(job), plots.JobGraph(job)
+    shop.set(events_per_second=2000)
+    wait_for_words(view, "slow is the cause", "It holds back", "read user-events")
+    wait_for_words(graph, "read user-events is held back")
+
+
+def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
+    course: Settings, shop: Producer
+) -> None:
+    """Fails when the sink is exactly-once whatever it is told."""
+    job = jobs.submit("relay", guarantee="at-least-once", restart_attempts=100, settings=course).wait_running()
+    with ledger.Ledger(shop, "processed-events", settings=course) as book:
+        view = plots.LedgerBoard(book)
+        wait_until(lambda: view.source.data["missing"].size > 5, 30, "a history")
+        assert " 0 duplicate" in view.text
+        with killed(job.taskmanagers()[0], course):
+            wait_until(lambda: view.source.data["duplicate"][-1] > 0, 60, "duplicates to be drawn")
+        assert " 0 duplicate" not in view.text
+        assert "✗" in view._tiles.value
+        refresher.stop()
+
+
+def test_a_view_of_a_job_that_has_ended_says_so(course: Settings, shop: Producer) -> None:
+    job = jobs.submit("relay", guarantee="none", settings=course).wait_running()
+    view = plots.Backpressure(job)
+    wait_for_words(view, "No task is held back")
+    job.cancel()
+    wait_for_words(view, "No data since", "job relay is CANCELED")
