@@ -20,12 +20,11 @@ from kernel_lib.job import Graph as JobPlan
 from kernel_lib.job import Job, Vertex
 from kernel_lib.records import EVENT_TYPES
 from kernel_lib.settings import Settings, load
-from kernel_lib.task_metrics import Reading, Shares
+from kernel_lib.task_metrics import CONTROL_SOURCE, Reading, Shares
 
 READINGS = 4
 RESULTS = ("metrics", "processed-events", "alerts")
 SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)(?:\[\d+\])?: (?P<part>Writer|Committer)")
-CONTROL_SOURCE = "Source: control"
 LABELS = (
     (re.compile(r"LocalWindowAggregate"), "count (local)"),
     (re.compile(r"GlobalWindowAggregate|WindowAggregate"), "count per window"),

@@ -22,6 +22,7 @@ from kernel_lib import cluster
 from kernel_lib.job import Graph, Job
 
 BUSY, BACKPRESSURED, IDLE = "accumulateBusyTimeMs", "accumulateBackPressuredTimeMs", "accumulateIdleTimeMs"
+CONTROL_SOURCE = "Source: control"
 _TIMES = (BUSY, BACKPRESSURED, IDLE)
 READ_AGAIN_SECONDS = 0.4
 MOST_READERS = 16
@@ -53,9 +54,12 @@ class Reading:
 
     @property
     def watermark_ms(self) -> int | None:
-        """The watermark up to which every task has come (epoch ms); None before the first, and in jobs without."""
-        reported = [self._least_watermark(vertex.id) for vertex in self.graph.vertices]
-        return min((each for each in reported if each is not None), default=None)
+        """The watermark that the sources of events have given to the job (epoch ms); None before the first."""
+        fed = {vertex.id: [a for a, b in self.graph.edges if b == vertex.id] for vertex in self.graph.vertices}
+        sources = {v.id for v in self.graph.vertices if not fed[v.id] and v.name != CONTROL_SOURCE}
+        # The tasks after a source: a source itself reports none, and later tasks hear of it some moments later.
+        reported = [self._least_watermark(vertex) for vertex in fed if sources & set(fed[vertex])]
+        return None if None in reported else min(filter(None, reported), default=None)
 
     @property
     def partition_watermarks_ms(self) -> dict[int, int]:

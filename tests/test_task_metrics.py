@@ -40,6 +40,12 @@ def test_the_watermark_is_that_of_the_slowest_subtask() -> None:
     assert reading({"currentInputWatermark": 500}, {"currentInputWatermark": 400}).watermark_ms == 400
 
 
+def test_the_watermark_is_what_the_source_gives_not_what_later_tasks_have_heard_of_it() -> None:
+    graph = Graph((*GRAPH.vertices, Vertex("c", "sink", 1, "RUNNING", 120)), (*GRAPH.edges, ("b", "c")))
+    values = {"b": {0: {"currentInputWatermark": 500.0}}, "c": {0: {"currentInputWatermark": 400.0}}}
+    assert Reading(0.0, "RUNNING", graph, values).watermark_ms == 500
+
+
 @pytest.mark.parametrize("other", [NO_WATERMARK, 500])
 def test_before_every_subtask_has_a_watermark_there_is_none(other: int) -> None:
     found = reading({"currentInputWatermark": NO_WATERMARK}, {"currentInputWatermark": other})

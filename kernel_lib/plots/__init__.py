@@ -14,6 +14,8 @@ from kernel_lib.plots.refresher import stop
 from kernel_lib.plots.services_board import ServicesBoard
 from kernel_lib.plots.topology import JobGraph, Pipeline, Topology
 from kernel_lib.plots.view import View, load
+from kernel_lib.plots.windows import Windows
+from kernel_lib.plots.world_map import WorldMap
 
 __all__ = [
     "Backpressure",
@@ -26,6 +28,8 @@ __all__ = [
     "ServicesBoard",
     "Topology",
     "View",
+    "Windows",
+    "WorldMap",
     "load",
     "stop",
 ]

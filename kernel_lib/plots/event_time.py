@@ -18,17 +18,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
-from kernel_lib import live, task_metrics
+from kernel_lib import live, task_metrics, timestamps
 from kernel_lib.job import Job
 from kernel_lib.kafka_client import Record
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since
 from kernel_lib.task_metrics import Reading
-from kernel_lib.timestamps import epoch_ms
 
 SECONDS_SHOWN = 30
 SECONDS_BELOW = 12
@@ -65,21 +63,11 @@ def points(records: Sequence[Record], progress: Sequence[Progress]) -> list[Poin
     The job's own watermark is never behind what was read of it, so that what is called late here is late.
     """
     found = []
-    for record in records:
-        try:
-            event = msgspec.json.decode(record.value or b"", type=_Event)
-            happened_ms = epoch_ms(event.timestamp)
-        except (ValueError, UnicodeDecodeError):
-            continue
+    for record, happened_ms, kind in timestamps.stamped(records):
         known = [p.watermark_ms for p in progress if p.watermark_ms is not None and p.at_ms <= record.timestamp_ms]
         late = bool(known) and happened_ms < known[-1]
-        found.append(Point(record.timestamp_ms, happened_ms, record.partition, event.eventType, late))
+        found.append(Point(record.timestamp_ms, happened_ms, record.partition, kind, late))
     return found
-
-
-class _Event(msgspec.Struct):
-    timestamp: str
-    eventType: str = ""
 
 
 def thinned(fresh: Sequence[Point], most: int) -> list[Point]:

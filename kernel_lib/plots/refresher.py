@@ -10,7 +10,7 @@ import asyncio
 import threading
 from typing import Protocol
 
-REFRESHES_PER_SECOND = 5
+REFRESHES_PER_SECOND = 4
 
 # Bokeh documents are not thread-safe: the browser's messages and the refresher take turns.
 lock = threading.RLock()

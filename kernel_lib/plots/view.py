@@ -53,6 +53,9 @@ class View(ABC):
 
     root: Any
     source: Any
+    # A browser without a graphics card needs ten milliseconds and more for each redraw of a picture. What is read
+    # once a second is drawn as often.
+    redraw_seconds = 0.25
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class View(ABC):
         self.text = "no data yet"
         self.quiet_because = ""
         self._closed = False
-        self._text_due = 0.0
+        self._text_due = self._draw_due = 0.0
         self._heading = widgets.HTML()
         self._line = widgets.HTML()
         picture = _Canvas(root) if isinstance(root, LayoutDOM) else root
@@ -85,8 +88,10 @@ class View(ABC):
 
     def update(self) -> None:
         """Redraw; the refresher calls this several times a second."""
-        if self._closed:
+        if self._closed or time.monotonic() < self._draw_due:
             return
+        # A little early rather than a whole turn of the refresher late.
+        self._draw_due = time.monotonic() + self.redraw_seconds - 0.1
         was_quiet = bool(self.quiet_because)
         self.text = self.draw()
         if bool(self.quiet_because) != was_quiet or time.monotonic() >= self._text_due:

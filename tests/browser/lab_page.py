@@ -13,8 +13,8 @@ SCREENSHOTS = settings.home() / "screenshots"
 RUN_ALL_SECONDS = 150
 
 
-def opened(window: Browser, address: str, notebook: str) -> Page:
-    page = window.new_page(viewport={"width": 1500, "height": 1100}, device_scale_factor=1.5)
+def opened(window: Browser, address: str, notebook: str, *, scale: float = 1.5) -> Page:
+    page = window.new_page(viewport={"width": 1500, "height": 1100}, device_scale_factor=scale)
     page.goto(f"{address}/lab/tree/notebooks/{notebook}?token={TOKEN}")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
     page.get_by_text("| Idle").wait_for(timeout=60_000)
@@ -22,9 +22,15 @@ def opened(window: Browser, address: str, notebook: str) -> Page:
 
 
 def run_all(page: Page, *, last_button: str) -> None:
+    """Run all cells; fail with what has run and what went wrong if the last one's button does not come."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.get_by_role("button", name=last_button).wait_for(timeout=RUN_ALL_SECONDS * 1000)
+    try:
+        page.get_by_role("button", name=last_button).wait_for(timeout=RUN_ALL_SECONDS * 1000)
+    except PlaywrightTimeout:
+        prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+        errors = page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        pytest.fail(f"Run All did not come to its end: cells {prompts}, errors {errors}")
 
 
 def wait_for_words(place: Page | Locator, pattern: str, seconds: int = 60) -> None:
