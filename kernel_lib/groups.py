@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -23,20 +25,41 @@ _COORDINATING = {
 }
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a group stands in a partition: the offset after the last commit (-1: none), and the topic's own bounds."""
+
+    committed: int
+    low: int
+    high: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets between the commit, or the beginning without one, and the end."""
+        return self.high - max(self.low, self.committed)
+
+
 def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, int]:
     """Return, for each partition, how many offsets the group's commits are behind the end.
 
     A partition without a commit counts from its beginning. Transaction markers take offsets too, so a group that
     has read everything of a transactional topic may still show a lag of a few. Raises NotFound, ServiceUnavailable.
     """
+    return {number: position.lag for number, position in positions(group, topic, settings=settings).items()}
+
+
+def positions(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, Position]:
+    """Return, for each partition, where the group stands; raises NotFound, ServiceUnavailable."""
     settings = settings or load()
-    bounds = topics.offsets(topic, committed=False, settings=settings)
-    places = [TopicPartition(settings.named(topic), number) for number in bounds]
-    request = ConsumerGroupTopicPartitions(settings.named(group), places)
-    with kafka_client.asking(settings, topic) as (admin, _):
+    with kafka_client.asking(settings, topic) as (admin, metadata):
+        numbers = metadata.topics[settings.named(topic)].partitions
+        places = [TopicPartition(settings.named(topic), number) for number in numbers]
+        request = ConsumerGroupTopicPartitions(settings.named(group), places)
         found = wait_until(lambda: _commits(admin, request), COORDINATOR_SECONDS, f"the coordinator of group {group}")
     committed = {place.partition: place.offset for place in found or []}
-    return {number: high - max(low, committed.get(number, -1)) for number, (low, high) in bounds.items()}
+    # The ends come last: a commit is then never ahead of them.
+    bounds = topics.offsets(topic, committed=False, settings=settings)
+    return {n: Position(max(committed.get(n, -1), -1), low, high) for n, (low, high) in bounds.items()}
 
 
 def forget(group: str, *, settings: Settings | None = None) -> None:

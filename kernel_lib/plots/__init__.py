@@ -6,8 +6,10 @@
 """
 
 from kernel_lib.plots.backpressure import Backpressure
+from kernel_lib.plots.consumer_lag import ConsumerLag
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.event_time import EventTime
+from kernel_lib.plots.kafka_cluster import KafkaCluster
 from kernel_lib.plots.latency import Latency
 from kernel_lib.plots.ledger_board import LedgerBoard
 from kernel_lib.plots.refresher import stop
@@ -19,9 +21,11 @@ from kernel_lib.plots.world_map import WorldMap
 
 __all__ = [
     "Backpressure",
+    "ConsumerLag",
     "EventRate",
     "EventTime",
     "JobGraph",
+    "KafkaCluster",
     "Latency",
     "LedgerBoard",
     "Pipeline",

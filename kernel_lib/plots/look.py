@@ -18,6 +18,7 @@ from bokeh.plotting import figure as bokeh_figure
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 GOOD, BAD, WARN, QUIET = "#009E73", "#D55E00", "#E69F00", "#8a8f98"
 INK = "#7b808a"
+CROSS = "\N{MULTIPLICATION SIGN}"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 
 

@@ -26,6 +26,7 @@ from kernel_lib import live
 from kernel_lib.plots import look, refresher
 
 TEXT_EVERY_SECONDS = 2.0
+STALE_SECONDS = 6.0
 
 
 def load() -> None:
@@ -148,6 +149,14 @@ def no_data_since(last_at: float | None, because: str) -> str:
     if last_at is None:
         return f"No data yet{reason}."
     return f"No data since {live.clock_time(last_at)} ({time.time() - last_at:.0f} s ago){reason}."
+
+
+def stale_because(poller: live.Poller[Any]) -> str:
+    """Return why the last answer of a poller is too old to be drawn as live; "" while it is not."""
+    if poller.answered_at is not None and time.time() - poller.answered_at <= STALE_SECONDS:
+        return ""
+    waiting = "" if poller.answered_at is None else "the last question is still without an answer"
+    return poller.problem or waiting
 
 
 def first_reason(*reasons: str | Callable[[], str]) -> str:

@@ -1,7 +1,6 @@
-from typing import Any
-
 from kernel_lib.dataflow import Edge, Graph, Node
 from kernel_lib.plots import refresher, topology
+from tests.plots.drawn import missing_columns
 
 NODES = tuple(Node(key, key, "operator") for key in "abcd")
 FORK = Graph(NODES, (Edge("a", "b", 100.0), Edge("b", "c", 5.0), Edge("b", "d", None)))
@@ -51,16 +50,5 @@ def test_the_sentence_of_an_empty_graph_is_its_reason() -> None:
 
 def test_every_column_that_is_drawn_is_there() -> None:
     view = topology.Topology(lambda: FORK, title="a graph", name="a graph of a test")
-    for renderer in view.root.renderers:
-        fields = {field.field if hasattr(field, "field") else field for field in _fields(renderer.glyph)}
-        assert fields <= set(renderer.data_source.data)
+    assert missing_columns(view.root) == set()
     refresher.remove("a graph of a test")
-
-
-def _fields(glyph: Any) -> list[Any]:
-    values = (value for name, value in glyph.properties_with_values().items() if name in glyph.dataspecs())
-    return [value["field"] if isinstance(value, dict) else value for value in values if _is_field(value)]
-
-
-def _is_field(value: Any) -> bool:
-    return "field" in value if isinstance(value, dict) else hasattr(value, "field")

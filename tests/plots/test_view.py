@@ -1,5 +1,6 @@
 from bokeh.models import ColumnDataSource
 
+from kernel_lib import live
 from kernel_lib.plots import look, refresher, view
 from kernel_lib.waiting import wait_until
 
@@ -49,6 +50,18 @@ def test_a_picture_that_stands_still_says_since_when_and_why() -> None:
     assert sentence.startswith("No data since 00:00:00 UTC (")
     assert sentence.endswith("s ago) because the job is FAILED.")
     assert view.no_data_since(None, "") == "No data yet."
+
+
+def test_an_answer_that_is_too_old_is_not_drawn_as_live() -> None:
+    poller = live.Poller(lambda: 1)
+    assert view.stale_because(poller) == ""
+    wait_until(poller.poll, 5, "an answer")
+    poller.problem = "Kafka is away"
+    assert view.stale_because(poller) == ""
+    poller.answered_at = 0.0
+    assert view.stale_because(poller) == "Kafka is away"
+    poller.problem = ""
+    assert "without an answer" in view.stale_because(poller)
 
 
 def test_the_twin_is_announced_to_a_screen_reader_and_escaped() -> None:
