@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.layout import HOST
-from kernel_lib import groups, indexer, indices, jobs, producer, services, topics
+from kernel_lib import brokers, checkpoints, groups, indexer, indices, jobs, producer, services, topics
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.settings import Settings, load
 
@@ -52,10 +52,23 @@ def told(service: str, settings: Settings) -> Iterator[None]:
         lambda settings: topics.read("user-events", settings=settings),
         lambda settings: topics.write("user-events", b"{}", settings=settings),
         lambda settings: groups.lag("group", "user-events", settings=settings),
+        lambda settings: brokers.ClusterReader(["user-events"], settings=settings)(),
+        lambda settings: brokers.needed_in_sync(["user-events"], settings=settings),
         lambda settings: producer.start("user-events", settings=settings),
         lambda settings: indexer.start("user-events", settings=settings),
     ],
-    ids=["list_names", "create_all", "describe", "read", "write", "lag", "producer", "indexer"],
+    ids=[
+        "list_names",
+        "create_all",
+        "describe",
+        "read",
+        "write",
+        "lag",
+        "brokers",
+        "needed_in_sync",
+        "producer",
+        "indexer",
+    ],
 )
 def test_kafka_down(settings: Settings, call: Callable[[Settings], object]) -> None:
     with told("Kafka", settings):
@@ -69,8 +82,9 @@ def test_kafka_down(settings: Settings, call: Callable[[Settings], object]) -> N
         lambda settings: jobs.find("count_events", settings=settings),
         lambda settings: jobs.submit("count_events", settings=settings),
         lambda settings: jobs.cancel_orphans(settings=settings),
+        lambda settings: checkpoints.CheckpointReader(jobs.Job("1", "count_events", settings))(),
     ],
-    ids=["running", "find", "submit", "cancel_orphans"],
+    ids=["running", "find", "submit", "cancel_orphans", "checkpoints"],
 )
 def test_flink_down(settings: Settings, call: Callable[[Settings], object]) -> None:
     with told("Flink", settings):

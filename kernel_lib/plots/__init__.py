@@ -6,6 +6,7 @@
 """
 
 from kernel_lib.plots.backpressure import Backpressure
+from kernel_lib.plots.checkpoints import Checkpoints
 from kernel_lib.plots.consumer_lag import ConsumerLag
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.event_time import EventTime
@@ -21,6 +22,7 @@ from kernel_lib.plots.world_map import WorldMap
 
 __all__ = [
     "Backpressure",
+    "Checkpoints",
     "ConsumerLag",
     "EventRate",
     "EventTime",
