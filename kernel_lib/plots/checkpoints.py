@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, FixedTicker, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
 
 from kernel_lib import live
 from kernel_lib.checkpoints import Checkpoint, CheckpointReader, Reading, Restore, Slowest
@@ -231,6 +231,8 @@ def _sizes(checkpoint: Checkpoint) -> str:
 class Checkpoints(View):
     """The checkpoints of a job over the last minute and a half, asked once a second."""
 
+    redraw_seconds = 1.0
+
     def __init__(self, job: Job, *, read: Callable[[], Reading] | None = None, name: str = "checkpoints") -> None:
         self.job = job
         self.poller = live.Poller(read or CheckpointReader(job), every_seconds=1.0)
@@ -309,7 +311,7 @@ class Checkpoints(View):
         line = {"x0": "at", "x1": "at", "y0": "bottom", "y1": "top"}
         plot.segment(**line, source=self.restored, line_color=look.INK, line_dash=[6, 4], line_width=2)
         look.text(plot, "at", "top", "words", self.restored, text_align="left", text_baseline="top", x_offset=6, **ink)
-        plot.xaxis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
+        look.clock(plot.xaxis)
         return plot
 
 

@@ -25,7 +25,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 
 from kernel_lib import groups, live
 from kernel_lib.groups import Position
@@ -269,6 +269,8 @@ class _Follower:
 class ConsumerLag(View):
     """The lag of some groups, each on a topic, asked once a second."""
 
+    redraw_seconds = 1.0
+
     def __init__(
         self,
         *pairs: Pair,
@@ -332,6 +334,6 @@ class ConsumerLag(View):
         plot.scatter("x", "lag", source=self.labels, size=10, color="colour")
         words: Any = {"text_color": look.INK, "text_align": "left", "text_font_style": "bold", "x_offset": 10}
         look.text(plot, "x", "y", "text", self.labels, **words)
-        plot.xaxis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
+        look.clock(plot.xaxis)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
         return plot

@@ -29,8 +29,15 @@ def run_all(page: Page, *, last_button: str) -> None:
         page.get_by_role("button", name=last_button).wait_for(timeout=RUN_ALL_SECONDS * 1000)
     except PlaywrightTimeout:
         prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
-        errors = page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        errors = page.locator(".jp-OutputArea-output:has-text('Traceback')").all_inner_texts()
         pytest.fail(f"Run All did not come to its end: cells {prompts}, errors {errors}")
+
+
+def save(page: Page) -> None:
+    """Save the notebook: a page that has changes asks before it is left."""
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_role("menuitem", name="Save Notebook Ctrl+S").click()
+    page.locator(".jp-mod-dirty").wait_for(state="detached", timeout=30_000)
 
 
 def wait_for_words(place: Page | Locator, pattern: str, seconds: int = 60) -> None:

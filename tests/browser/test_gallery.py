@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from kernel_lib.waiting import wait_until
-from tests.browser.lab_page import SCREENSHOTS, TOKEN, opened, run_all, wait_for_words
+from tests.browser.lab_page import SCREENSHOTS, TOKEN, opened, run_all, save, wait_for_words
 
 # Title of each view, and what its line of text says while all is well.
 VIEWS = {
@@ -22,6 +22,9 @@ VIEWS = {
     "Sent against received": r"processed-events: .* 0 duplicate",
     "Where the time of count_events goes": r"No task is held back; the busiest is .*, busy \d+%",
     "Job count_events, records per second": r"user-events → read user-events \d+/s",
+    "Checkpoints of count_events": r"Checkpoint \d+ took",
+    "Kafka brokers and user-events, metrics": r"3 of 3 brokers are up; all 18 replicas of user-events are in sync",
+    "Records behind": r"count_events (keeps up|is \d+ records? behind|has committed)",
     "The pipeline, records per second": r"producers → user-events \d+/s",
 }
 WIDTHS = (1280, 1920)
@@ -71,7 +74,7 @@ def test_a_switch_in_the_page_silences_a_partition(gallery: Page) -> None:
 def test_every_view_is_alive_after_a_reload_in_light_and_dark_and_fits_its_page(
     gallery: Page, address: str, theme: str
 ) -> None:
-    gallery.keyboard.press("Control+s")
+    save(gallery)
     choice = {"raw": json.dumps({"theme": f"JupyterLab {theme}"})}
     httpx.put(f"{address}{THEME}?token={TOKEN}", json=choice, trust_env=False).raise_for_status()
     gallery.reload()
