@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from infra import browser, own_stack
@@ -60,10 +61,10 @@ def _in_ci() -> bool:
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    if "--" not in words:
-        return list(words), []
-    at = list(words).index("--")
-    return list(words[:at]), list(words[at + 1 :])
+    """Return the stages and what goes to pytest; the command line may have swallowed the -- between them."""
+    stages = list(takewhile(lambda word: word == "--fix" or not word.startswith("-"), words))
+    rest = list(words[len(stages) :])
+    return stages, rest[1:] if rest[:1] == ["--"] else rest
 
 
 def _passes(name: str, extra: list[str], environment: dict[str, str], *, fix: bool) -> bool:

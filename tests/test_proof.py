@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from infra import proof
+from infra import cli, proof
 from infra.layout import CHECKOUT
 from kernel_lib.errors import ConfigurationError
 
@@ -44,4 +45,14 @@ def test_in_ci_a_missing_chromium_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
 
 def test_words_after_two_dashes_go_to_pytest() -> None:
     assert proof._split(["unit", "--", "-k", "ledger"]) == (["unit"], ["-k", "ledger"])
+    assert proof._split(["unit", "-k", "ledger"]) == (["unit"], ["-k", "ledger"])
+    assert proof._split(["lint", "--fix"]) == (["lint", "--fix"], [])
+    assert proof._split([]) == ([], [])
+
+
+def test_the_command_line_passes_words_on_to_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(proof, "run", asked.append)
+    CliRunner().invoke(cli.main, ["test", "unit", "--", "-k", "ledger"])
+    assert [proof._split(words) for words in asked] == [(["unit"], ["-k", "ledger"])]
     assert proof.STAGES["unit"](["-k", "ledger"])[0][-2:] == ["-k", "ledger"]
