@@ -2,6 +2,7 @@
 
 >>> plots.load()
 >>> plots.ServicesBoard()
+>>> plots.pace(1)          # redraw once a second: for a slow browser, or many pictures
 >>> plots.stop()
 """
 
@@ -13,7 +14,7 @@ from kernel_lib.plots.event_time import EventTime
 from kernel_lib.plots.kafka_cluster import KafkaCluster
 from kernel_lib.plots.latency import Latency
 from kernel_lib.plots.ledger_board import LedgerBoard
-from kernel_lib.plots.refresher import stop
+from kernel_lib.plots.refresher import pace, stop
 from kernel_lib.plots.services_board import ServicesBoard
 from kernel_lib.plots.topology import JobGraph, Pipeline, Topology
 from kernel_lib.plots.view import View, load
@@ -37,5 +38,6 @@ __all__ = [
     "Windows",
     "WorldMap",
     "load",
+    "pace",
     "stop",
 ]

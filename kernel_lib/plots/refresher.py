@@ -10,7 +10,10 @@ import asyncio
 import threading
 from typing import Protocol
 
+from kernel_lib.errors import ConfigurationError
+
 REFRESHES_PER_SECOND = 4
+MOST_REFRESHES = 10
 
 # Bokeh documents are not thread-safe: the browser's messages and the refresher take turns.
 lock = threading.RLock()
@@ -26,6 +29,7 @@ class Refreshable(Protocol):
 
 class _Refresher:
     def __init__(self) -> None:
+        self.seconds = 1 / REFRESHES_PER_SECOND
         self.items: dict[str, Refreshable] = {}
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -58,7 +62,7 @@ class _Refresher:
         with asyncio.Runner() as runner:
             while self._thread is me:
                 runner.run(self._tick())
-                self._wake.wait(1 / REFRESHES_PER_SECOND)
+                self._wake.wait(self.seconds)
 
     async def _tick(self) -> None:
         for name, item in list(self.items.items()):
@@ -86,6 +90,18 @@ def add(name: str, item: Refreshable) -> None:
 def remove(name: str) -> None:
     """Close the item of this name, if there is one."""
     _refresher.remove(name)
+
+
+def pace(per_second: float) -> None:
+    """Redraw so often from now on: less for a page of many pictures, or a browser without a graphics card.
+
+    Raises ConfigurationError unless it is above 0 and at most 10.
+    """
+    if not 0 < per_second <= MOST_REFRESHES:
+        raise ConfigurationError(
+            f"Pictures cannot be redrawn {per_second:g} times a second.", remedy=f"above 0, at most {MOST_REFRESHES}"
+        )
+    _refresher.seconds = 1 / per_second
 
 
 def stop() -> None:

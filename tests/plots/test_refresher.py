@@ -1,3 +1,6 @@
+import pytest
+
+from kernel_lib.errors import ConfigurationError
 from kernel_lib.plots import refresher
 from kernel_lib.waiting import wait_until
 
@@ -55,3 +58,17 @@ def test_after_stop_nothing_is_updated_and_a_new_item_starts_again() -> None:
     refresher.add("later", later)
     wait_until(lambda: later.updates, 5, "an update")
     refresher.stop()
+
+
+@pytest.mark.parametrize("per_second", [0, -1, 11])
+def test_an_impossible_pace_is_refused(per_second: float) -> None:
+    with pytest.raises(ConfigurationError, match="times a second"):
+        refresher.pace(per_second)
+
+
+def test_a_slow_pace_redraws_less_often() -> None:
+    refresher.pace(1)
+    try:
+        assert refresher._refresher.seconds == 1
+    finally:
+        refresher.pace(refresher.REFRESHES_PER_SECOND)
