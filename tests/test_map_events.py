@@ -9,19 +9,24 @@ EVENT = '{"eventId": "run-1", "page": "/home"}'
 
 
 def test_the_result_keeps_the_event_s_id() -> None:
+    """Fails when the id of the event is not put before what the function returned."""
     assert map_events.apply(lambda event: {"path": event["page"]}, EVENT) == '{"eventId":"run-1","path":"/home"}'
 
 
 def test_a_function_may_set_an_id_of_its_own() -> None:
+    """Fails when the event's id wins over the function's."""
     assert json.loads(map_events.apply(lambda event: {"eventId": "mine"}, EVENT) or "") == {"eventId": "mine"}
 
 
 def test_none_drops_the_event() -> None:
+    """Fails when None becomes a result with nothing but the id."""
     assert map_events.apply(lambda event: None, EVENT) is None
 
 
 @pytest.mark.parametrize("value", [None, "", "garbage", "[1]", "17", "null", '{"eventId":', '"text"'])
 def test_what_is_no_json_object_is_skipped_and_never_reaches_the_function(value: str | None) -> None:
+    """Fails when what cannot be parsed becomes an empty event, or a list or a number passes for one."""
+
     def never(event: dict[str, Any]) -> dict[str, Any]:
         raise AssertionError(event)
 
@@ -29,6 +34,8 @@ def test_what_is_no_json_object_is_skipped_and_never_reaches_the_function(value:
 
 
 def test_an_error_names_the_function_the_place_and_the_event() -> None:
+    """Fails when the place is where the function was called instead of where it raised."""
+
     def helper(event: dict[str, Any]) -> Any:
         return event["nope"]
 
@@ -43,13 +50,25 @@ def test_an_error_names_the_function_the_place_and_the_event() -> None:
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("result", [17, "text", [1], {"a": {1}}, {"a": float("nan")}])
-def test_a_result_that_cannot_be_written_is_the_function_s_error(result: Any) -> None:
-    with pytest.raises(map_events.FunctionFailed, match="<lambda> raised"):
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (17, "TypeError: it returned int, and must return a dict or None, for the event"),
+        ("text", "TypeError: it returned str, and must return a dict or None, for the event"),
+        ([1], "TypeError: it returned list, and must return a dict or None, for the event"),
+        ({"a": {1}}, "TypeError: Object of type set is not JSON serializable"),
+        ({"a": float("nan")}, "ValueError: Out of range float values"),
+    ],
+)
+def test_a_result_that_cannot_be_written_is_the_function_s_error(result: Any, said: str) -> None:
+    """Fails when NaN is written as it is, or without the check that the result is a dict."""
+    with pytest.raises(map_events.FunctionFailed, match=f"<lambda> raised {said}"):
         map_events.apply(lambda event: result, EVENT)
 
 
 def test_a_long_event_is_shown_in_part() -> None:
+    """Fails when the event is not cut."""
+
     def broken(event: dict[str, Any]) -> None:
         raise ValueError("two\nlines")
 
