@@ -155,8 +155,10 @@ def test_parameters_outlive_rescaling(settings: Settings) -> None:
     """Fails when the operator keeps them in its memory only, and not in the broadcast state."""
     job = jobs.submit(JOB, settings=settings)
     controls.set(JOB, minimum_duration=3, settings=settings)
+    job._wait_checkpoint(30)  # else the new tasks read the change again
     job.rescale(2)
     send(settings, "rescaled")
+    wait_until(lambda: passed(settings).get("rescaled", Counter())[5] == USERS, 30, "the events to pass")
     assert controls.get(JOB, settings=settings)["minimum_duration"] == 3
     assert controls.set(JOB, event_type="search", settings=settings).subtasks == 2
     job.drain()
@@ -200,6 +202,7 @@ def test_submit_returns_when_the_parameters_are_acknowledged(settings: Settings)
 
 
 def test_poison_in_the_control_topic_is_passed_over(settings: Settings) -> None:
+    """Fails when a record that is no object ends the job, or a value of another type comes into force."""
     job = jobs.submit(JOB, settings=settings)
     topics.write("control", *POISON, key=JOB.encode(), settings=settings)
     wrong = {"job": JOB, "version": 2**60, "parameters": {"minimum_duration": "many", "other": 1}}
@@ -209,6 +212,8 @@ def test_poison_in_the_control_topic_is_passed_over(settings: Settings) -> None:
     job.drain()
     assert job.failure() == ""
     assert passed(settings) == {"still": BOTH}
+    [applied] = [each.parameters for each in acknowledgements(settings) if each.version == wrong["version"]]
+    assert applied == {"minimum_duration": 0.0, "event_type": ""}
 
 
 def test_what_passes_is_as_it_was_sent_keyed_by_user_and_what_is_not_valid_is_skipped(settings: Settings) -> None:
@@ -224,6 +229,7 @@ def test_what_passes_is_as_it_was_sent_keyed_by_user_and_what_is_not_valid_is_sk
 
 
 def test_subtasks_that_do_not_acknowledge_are_named(settings: Settings) -> None:
+    """Fails when the error names the subtasks that have answered."""
     jobs.submit(JOB, parallelism=2, settings=settings)
     with pytest.raises(WaitTimeout, match=r"2 subtasks of filter_events; no acknowledgement from [01]") as failure:
         controls.set(JOB, minimum_duration=1, timeout_seconds=0, settings=settings)
@@ -232,6 +238,7 @@ def test_subtasks_that_do_not_acknowledge_are_named(settings: Settings) -> None:
 
 
 def test_what_cannot_be_set_is_refused_with_what_there_is(settings: Settings) -> None:
+    """Fails when the name or the value of a parameter is not checked before it is sent."""
     with pytest.raises(NotFound, match="no job 'filter_events'") as unknown:
         controls.set(JOB, minimum_duration=1, settings=settings)
     assert unknown.value.remedy == 'jobs.submit("filter_events")'
@@ -248,6 +255,7 @@ def test_what_cannot_be_set_is_refused_with_what_there_is(settings: Settings) ->
 
 
 def test_a_job_without_parameters_says_so(settings: Settings) -> None:
+    """Fails without the look at what the job has written down of its parameters."""
     topics.create("metrics", partitions=2, settings=settings)
     jobs.submit("count_events", settings=settings).wait_running()
     with pytest.raises(ConfigurationError, match="count_events has no parameters"):

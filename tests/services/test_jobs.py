@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import signal
@@ -5,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -17,7 +19,19 @@ from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
 Event = dict[str, Any]
+
+# A module beside the learner's notebook.
+LEARNERS_MODULE = """
+import os
+
 FACTOR = 3
+
+def triple(number):
+    return number * FACTOR
+
+def where(event):
+    return {"process": os.getpid(), "tripled": triple(event["value"])}
+"""
 
 # A learner's kernel, as its own process: submits a function from __main__ and then waits to be killed.
 KERNEL = """
@@ -42,6 +56,15 @@ sys.stdin.read()
 def two_topics(settings: Settings) -> None:
     topics.create("events", partitions=2, settings=settings)
     topics.create("results", partitions=2, settings=settings)
+
+
+@pytest.fixture
+def learners_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module that the cluster cannot import."""
+    (tmp_path / "learners_module.py").write_text(LEARNERS_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("learners_module")
+    del sys.modules["learners_module"]
 
 
 @pytest.fixture
@@ -87,14 +110,6 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def triple(number: int) -> int:
-    return number * FACTOR
-
-
-def where(event: Event) -> Event:
-    return {"process": os.getpid(), "tripled": triple(event["value"])}
-
-
 def identity(event: Event) -> Event:
     return event
 
@@ -105,8 +120,11 @@ def broken(event: Event) -> Event:
 
 @pytest.mark.usefixtures("two_topics")
 @pytest.mark.parametrize("python_mode", ["thread", "process"])
-def test_a_function_with_its_helper_and_a_global_runs_on_the_cluster(settings: Settings, python_mode: str) -> None:
-    job = submit(where, settings, python_mode=python_mode)
+def test_a_function_with_its_helper_and_a_global_runs_on_the_cluster(
+    settings: Settings, learners_module: ModuleType, python_mode: str
+) -> None:
+    """Fails when the function's module is not sent along: the cluster does not know it."""
+    job = submit(learners_module.where, settings, python_mode=python_mode)
     send(settings, {"eventId": "r-1", "value": 5})
     job.drain()
     [result] = results(settings)
@@ -261,12 +279,15 @@ def test_the_password_is_in_nothing_that_flink_shows_nor_on_a_command_line(setti
 
 @pytest.mark.usefixtures("two_topics")
 def test_a_job_shows_its_tasks_their_edges_and_what_they_counted(settings: Settings) -> None:
+    """Fails when an edge points against the flow of the data."""
     job = submit(identity, settings)
     send(settings, *({"eventId": f"r-{n}"} for n in range(10)))
     graph = job.graph()
     [function] = [vertex for vertex in graph.vertices if vertex.name == "identity"]
     assert (function.parallelism, function.status) == (1, "RUNNING")
     assert {end for edge in graph.edges for end in edge} == {vertex.id for vertex in graph.vertices}
+    [first] = [vertex for vertex in graph.vertices if vertex.id not in {end for _, end in graph.edges}]
+    assert first.name.startswith("Source: ")
     read = task_metrics.of(job)
     wait_until(lambda: read().total(function.id, "numRecordsOut") == 10, 20, "ten events to be counted")
     assert read().total(function.id, "numRecordsIn") == 10

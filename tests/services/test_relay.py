@@ -96,6 +96,7 @@ def test_both_lanes_run_at_once_under_names_of_their_own(settings: Settings) -> 
 
 
 def test_a_condition_that_is_no_sql_is_refused_with_the_reason(settings: Settings) -> None:
+    """Fails when the refusal does not say what is wrong in the words of Flink's planner."""
     with pytest.raises(JobFailed, match="did not take job relay") as refusal:
         jobs.submit("relay", where="colour = 'red'", settings=settings)
     assert "colour" in refusal.value.cause
@@ -103,6 +104,7 @@ def test_a_condition_that_is_no_sql_is_refused_with_the_reason(settings: Setting
 
 
 def test_flink_s_own_command_runs_a_lane(settings: Settings) -> None:
+    """Fails when an option of the command line does not reach `build`."""
     options = ["--guarantee", "at-least-once", "--name", "fast", "--start", "earliest", "--where", "duration > 1"]
     command = [str(CHECKOUT / "course"), "flink", "run", "-d", "-py", "flink_jobs/relay.py", *options]
     topics.write("user-events", event(0), event(1, duration=2), settings=settings)
