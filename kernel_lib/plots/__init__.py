@@ -7,6 +7,7 @@
 """
 
 from kernel_lib.plots.backpressure import Backpressure
+from kernel_lib.plots.canvas import load
 from kernel_lib.plots.checkpoints import Checkpoints
 from kernel_lib.plots.consumer_lag import ConsumerLag
 from kernel_lib.plots.event_rate import EventRate
@@ -17,7 +18,7 @@ from kernel_lib.plots.ledger_board import LedgerBoard
 from kernel_lib.plots.refresher import pace, stop
 from kernel_lib.plots.services_board import ServicesBoard
 from kernel_lib.plots.topology import JobGraph, Pipeline, Topology
-from kernel_lib.plots.view import View, load
+from kernel_lib.plots.view import View
 from kernel_lib.plots.windows import Windows
 from kernel_lib.plots.world_map import WorldMap
 

@@ -16,37 +16,14 @@ from html import escape
 from typing import Any
 
 import ipywidgets as widgets
-from bokeh.core.json_encoder import serialize_json
-from bokeh.io import output_notebook
 from bokeh.models import ColumnDataSource, LayoutDOM
-from bokeh.resources import Resources
-from jupyter_bokeh import BokehModel
 
 from kernel_lib import live
 from kernel_lib.plots import look, refresher
+from kernel_lib.plots.canvas import Canvas
 
 TEXT_EVERY_SECONDS = 2.0
 STALE_SECONDS = 6.0
-
-
-def load() -> None:
-    """Bring BokehJS into the notebook page, from this machine; call it once at the top of a notebook."""
-    output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
-
-
-class _Canvas(BokehModel):  # type: ignore[misc]
-    """A Bokeh model in a widget whose state is always the newest, so that a reloaded page starts from it."""
-
-    def get_state(self, *args: Any, **kwargs: Any) -> Any:
-        state = super().get_state(*args, **kwargs)
-        if "render_bundle" in state:
-            with refresher.lock:
-                state["render_bundle"] = serialize_json(self._model_to_traits(self._model))
-        return state
-
-    def _sync_model(self, *args: Any) -> None:
-        with refresher.lock:
-            super()._sync_model(*args)
 
 
 class View(ABC):
@@ -75,7 +52,8 @@ class View(ABC):
         self._text_due = self._draw_due = 0.0
         self._heading = widgets.HTML()
         self._line = widgets.HTML()
-        picture = _Canvas(root) if isinstance(root, LayoutDOM) else root
+        self._canvas = Canvas(root) if isinstance(root, LayoutDOM) else None
+        picture = self._canvas or root
         self.widget = widgets.VBox([self._heading, *([above] if above else []), picture, self._line])
         self.widget.add_class("course-view")
         refresher.add(name, self)
@@ -95,6 +73,8 @@ class View(ABC):
         self._draw_due = time.monotonic() + self.redraw_seconds - 0.1
         was_quiet = bool(self.quiet_because)
         self.text = self.draw()
+        if self._canvas is not None:
+            self._canvas.flush()
         if bool(self.quiet_because) != was_quiet or time.monotonic() >= self._text_due:
             self._text_due = time.monotonic() + TEXT_EVERY_SECONDS
             self._say()

@@ -13,9 +13,10 @@ from playwright.sync_api import Browser, sync_playwright
 from infra import browser as chromium
 from infra import lab
 from infra.layout import CHECKOUT, HOST
-from kernel_lib import jobs, settings, topics
+from kernel_lib import settings, topics
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
+from tests import leftovers
 from tests.browser.lab_page import TOKEN
 from tests.ports import free_ports
 
@@ -27,8 +28,7 @@ def course() -> Iterator[Settings]:
     found = settings.load(namespace=NAMESPACE)
     topics.create_all(settings=found)
     yield found
-    for job in jobs.running(settings=found):
-        job.cancel()
+    leftovers.remove(found)
 
 
 @pytest.fixture(scope="module")

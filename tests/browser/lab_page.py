@@ -33,11 +33,11 @@ def run_all(page: Page, *, last_button: str) -> None:
         pytest.fail(f"Run All did not come to its end: cells {prompts}, errors {errors}")
 
 
-def save(page: Page) -> None:
-    """Save the notebook: a page that has changes asks before it is left."""
-    page.get_by_role("menuitem", name="File", exact=True).click()
-    page.get_by_role("menuitem", name="Save Notebook Ctrl+S").click()
-    page.locator(".jp-mod-dirty").wait_for(state="detached", timeout=30_000)
+def command(page: Page, label: str) -> None:
+    """Run a command of JupyterLab by its name in the palette."""
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill(label)
+    page.keyboard.press("Enter")  # the best match is chosen already
 
 
 def wait_for_words(place: Page | Locator, pattern: str, seconds: int = 60) -> None:

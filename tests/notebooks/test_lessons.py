@@ -11,7 +11,8 @@ import papermill
 import pytest
 
 from infra import notebooks
-from kernel_lib import jobs, lessons, settings, topics
+from kernel_lib import lessons, settings, topics
+from tests import leftovers
 
 LESSONS = notebooks.lessons()
 # No cell waits longer on purpose: what takes so long hangs. How long a lesson takes is for the benchmark to say.
@@ -30,8 +31,7 @@ def namespace(lesson: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("NAMESPACE", name)
     topics.create_all(settings=settings.load())
     yield name
-    for job in jobs.running():  # the pipeline's jobs outlive the notebook
-        job.cancel()
+    leftovers.remove(settings.load())  # also the pipeline's jobs, which outlive the notebook
 
 
 def run_solved(lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
