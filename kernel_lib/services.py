@@ -20,6 +20,7 @@ import xmlrpc.client
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -250,13 +251,20 @@ def _probe_elasticsearch(settings: Settings, name: str) -> str:
 def _http_reason(url: str, judge: Callable[[Any], str], login: tuple[str, str] | None = None) -> str:
     """Ask `url`; return why the service is not well, or an empty string."""
     try:
-        answer = httpx.get(url, timeout=PROBE_TIMEOUT_SECONDS, auth=login, trust_env=False)
+        answer = _client().get(url, auth=login)
         answer.raise_for_status()
     except httpx.HTTPStatusError as error:
         return f"{error.request.url.path} answered {error.response.status_code}"
     except httpx.TransportError as error:
         return f"{url} does not answer: {error or type(error).__name__}"
     return judge(answer.json())
+
+
+@cache
+def _client() -> httpx.Client:
+    # Kept, since making one reads all certificates that Python trusts; its connections are not: a probe makes its own.
+    fresh = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False, limits=fresh)
 
 
 def _call(settings: Settings, name: str, method: str, *arguments: Any) -> Any:
