@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kernel_lib import jobs, task_metrics, topics
@@ -146,6 +146,27 @@ def job_graph(
     return Graph(tuple(unique.values()), tuple(arrows), reason)
 
 
+class MeterReader:
+    """Read the records per second of some topics, and of every arrow in the graph of a job, by what to call them."""
+
+    def __init__(self, names: Sequence[str], job: Job | None = None, *, settings: Settings | None = None) -> None:
+        self.names = names
+        self.settings = settings or load()
+        self._rates = Rates()
+        self._read_job = JobReader(job) if job else None
+
+    def __call__(self) -> dict[str, float]:
+        """Return {} at first; raises NotFound and ServiceUnavailable."""
+        found = self._rates.of({name: float(end(name, self.settings)) for name in self.names})
+        if self._read_job is not None:
+            graph = self._read_job()
+            labels = {node.key: node.label for node in graph.nodes if node.kind != "topic"}
+            known = [edge for edge in graph.edges if edge.per_second is not None]
+            within = [edge for edge in known if edge.source in labels and edge.target in labels]
+            found |= {f"{labels[edge.source]} → {labels[edge.target]}": edge.per_second or 0.0 for edge in within}
+        return found
+
+
 class PipelineReader:
     """Read the whole pipeline: the raw topics and what is produced into them, running jobs, result topics."""
 
@@ -155,15 +176,16 @@ class PipelineReader:
         self._readers: dict[str, JobReader] = {}
 
     def __call__(self) -> Graph:
-        sizes = {name: float(self._end(name)) for name in EVENT_TYPES}
+        sizes = {name: float(end(name, self.settings)) for name in EVENT_TYPES}
         running = jobs.running(settings=self.settings)
         self._readers = {job.id: self._readers.get(job.id) or JobReader(job) for job in running}
         graphs = {job.name: self._readers[job.id]() for job in running}
         return pipeline_graph(self._topics.of(sizes), graphs)
 
-    def _end(self, topic: str) -> int:
-        ends = topics.offsets(topic, committed=False, settings=self.settings)
-        return sum(high for _, high in ends.values())
+
+def end(topic: str, settings: Settings) -> int:
+    """Return how many records were ever written to a topic, those of open and aborted transactions too."""
+    return sum(high for _, high in topics.offsets(topic, committed=False, settings=settings).values())
 
 
 def pipeline_graph(produced: Mapping[str, float], running: Mapping[str, Graph]) -> Graph:

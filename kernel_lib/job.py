@@ -30,6 +30,14 @@ QUIET_MARGIN_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
+class Failure:
+    """When a job failed (epoch s), and the root cause in words."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Vertex:
     """A task of a running job, as Flink runs it; `status` is that of its subtasks taken together."""
 
@@ -126,6 +134,14 @@ class Job:
         answer = cluster.get(self.settings, f"/jobs/{self.id}/exceptions?maxExceptions=1")
         entries = answer.get("exceptionHistory", {}).get("entries", [])
         return cluster.root_cause(entries[0]["stacktrace"] if entries else self._start_failure())
+
+    def failures(self) -> list[Failure]:
+        """Return the last failures of the running job, oldest first; Flink forgets them with the JobManager."""
+        answer = cluster.get(self.settings, f"/jobs/{self.id}/exceptions", maxExceptions="10")
+        entries = answer.get("exceptionHistory", {}).get("entries", [])
+        return [
+            Failure(entry["timestamp"] / 1000, cluster.root_cause(entry["stacktrace"])) for entry in reversed(entries)
+        ]
 
     def owner(self) -> Owner | None:
         """Return who submitted the job; None if it was not this library."""

@@ -96,6 +96,18 @@ def status(name: str, *, settings: Settings | None = None) -> ServiceStatus:
     )
 
 
+def processes(*, settings: Settings | None = None) -> dict[str, tuple[int, int]]:
+    """Return the process id of each service that runs, and when it started (epoch s), in the order of `names`.
+
+    The id is one of the machine or container where supervisor runs. Raises ServiceUnavailable.
+    """
+    settings = settings or load()
+    one_of_each = {settings.course_services[name].supervisor: name for name in names(settings=settings)}
+    answers = [_call(settings, name, "supervisor.getAllProcessInfo") for name in one_of_each.values()]
+    found = {info["name"]: (info["pid"], info["start"]) for answer in answers for info in answer if info["pid"]}
+    return {name: found[name] for name in names(settings=settings) if name in found}
+
+
 def start(name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
     """Start a service and wait until it is healthy; harmless when it is."""
     settings = settings or load()

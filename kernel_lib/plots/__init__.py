@@ -10,14 +10,20 @@ from kernel_lib.plots.backpressure import Backpressure
 from kernel_lib.plots.canvas import load
 from kernel_lib.plots.checkpoints import Checkpoints
 from kernel_lib.plots.consumer_lag import ConsumerLag
+from kernel_lib.plots.event_counters import EventCounters
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.event_time import EventTime
 from kernel_lib.plots.kafka_cluster import KafkaCluster
 from kernel_lib.plots.latency import Latency
 from kernel_lib.plots.ledger_board import LedgerBoard
+from kernel_lib.plots.record_tape import RecordTape
+from kernel_lib.plots.recovery import Recovery
 from kernel_lib.plots.refresher import pace, stop
+from kernel_lib.plots.resources import Resources
 from kernel_lib.plots.services_board import ServicesBoard
+from kernel_lib.plots.throughput import Throughput
 from kernel_lib.plots.topology import JobGraph, Pipeline, Topology
+from kernel_lib.plots.trends import Trends
 from kernel_lib.plots.view import View
 from kernel_lib.plots.windows import Windows
 from kernel_lib.plots.world_map import WorldMap
@@ -26,6 +32,7 @@ __all__ = [
     "Backpressure",
     "Checkpoints",
     "ConsumerLag",
+    "EventCounters",
     "EventRate",
     "EventTime",
     "JobGraph",
@@ -33,8 +40,13 @@ __all__ = [
     "Latency",
     "LedgerBoard",
     "Pipeline",
+    "RecordTape",
+    "Recovery",
+    "Resources",
     "ServicesBoard",
+    "Throughput",
     "Topology",
+    "Trends",
     "View",
     "Windows",
     "WorldMap",

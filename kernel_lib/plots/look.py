@@ -37,7 +37,7 @@ def figure(
     return plot
 
 
-def text(plot: Any, x: str, y: str, words: str, source: ColumnDataSource, **options: Any) -> None:
+def text(plot: Any, x: str | float, y: str | float, words: str, source: ColumnDataSource, **options: Any) -> None:
     """Write the column `words` at (x, y), centred unless told otherwise."""
     centred = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
     plot.text(x, y, words, source=source, text_font=value(FONT), **(centred | options))

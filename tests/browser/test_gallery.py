@@ -14,14 +14,20 @@ from tests.browser.lab_page import SCREENSHOTS, command, opened, run_all, wait_f
 # Title of each view, and what its line of text says while all is well.
 VIEWS = {
     "Event time against arrival": r"The watermark is at .* behind the clock",
+    "Partition 0 of user-events": r"ends before offset [\d,]+\. count_events (reads|has)",
     "Windows of 1 s in count_events": r"The newest closed window ends at .*: \d+ events counted",
     "Where user-events happen": r"\d+ events in the last 30 s from \d+ cities; most near",
     "End-to-end latency of processed-events": r"Half of the \d+ results of the last 10 s took at most",
     "Events per second, by type": r"\d+ events/s: page_view",
+    "What happens in user-events": r"\d+ events of the last 60 s by eventType: page_view",
     "Sent against received": r"processed-events: .* 0 duplicate",
     "Where the time of count_events goes": r"No task is held back; the busiest is .*, busy \d+%",
     "Job count_events, records per second": r"user-events → read user-events \d+/s",
     "Checkpoints of count_events": r"Checkpoint \d+ took",
+    "Failure and recovery of processed-events": r"\d+ results/s; the job has not failed",
+    "Throughput, records per second": r"Records/s, and the most of the last minute: user-events \d",
+    "What the services take of this machine": r"All together use \d+% of a core",
+    "Trends in system-metrics": r"[\d.,]+ .*, from [\d.,]+ to [\d.,]+ in the last 30 s",
     "Kafka brokers and user-events, metrics": r"3 of 3 brokers are up; all 18 replicas of user-events are in sync",
     "Records behind": r"count_events (keeps up|is \d+ records? behind|has committed)",
     "The pipeline, records per second": r"producers → user-events \d+/s",
@@ -30,7 +36,7 @@ VIEWS = {
 STEADY = "Kafka brokers and user-events, metrics"
 WIDTHS = (1280, 1920)
 # So high that no view is out of sight.
-PAGE_PIXELS = 5200
+PAGE_PIXELS = 8000
 
 
 @pytest.fixture(scope="module")

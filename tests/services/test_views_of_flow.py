@@ -1,0 +1,87 @@
+"""What the views of flow, readers, recovery and machine say before and after a fault."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from kernel_lib import jobs, live, producer, services, topics
+from kernel_lib.plots import RecordTape, Recovery, Resources, Throughput, View, refresher
+from kernel_lib.producer import Producer
+from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
+from tests.services.killing import killed
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Iterator[Producer]:
+    """A producer of 60 user events a second; the views end before the topics go that they look at."""
+    for name in ("user-events", "metrics", "processed-events"):
+        topics.create(name, append_time=name == "processed-events", settings=settings)
+    with producer.start("user-events", events_per_second=60, settings=settings) as started:
+        yield started
+    refresher.stop()
+    live.stop_all()
+
+
+def says(view: View, words: str, timeout_seconds: float = 60) -> re.Match[str]:
+    what = f"the view to say {words!r}, not {view.text!r}"
+    found = wait_until(lambda: re.search(words, view.text), timeout_seconds, what)
+    assert found
+    return found
+
+
+def test_a_stopped_producer_shows_as_nothing_that_moves(shop: Producer, settings: Settings) -> None:
+    """Fails when a rate is taken over the whole run, or when a row that stands still goes away."""
+    view = Throughput("user-events", "metrics", settings=settings)
+    says(view, r"user-events (5|6)\d \(\d+\); metrics 0 \(0\)\.$")
+    shop.stop()
+    says(view, r"^Nothing has moved since .*; before, at most \d+ in user-events, records/s\.$")
+    assert view.source.data["name"].count("metrics") > 2
+
+
+def test_the_steps_of_a_job_have_their_rates(shop: Producer, settings: Settings) -> None:
+    job = jobs.submit("count_events", settings=settings).wait_running()
+    view = Throughput("user-events", job=job, settings=settings)
+    says(view, r"user-events (5|6)\d .*; read user-events → \w.* (4|5|6)\d")
+
+
+def test_the_head_of_a_reader_that_stops_stays_behind(shop: Producer, settings: Settings) -> None:
+    """Fails when the head is taken from the end of the partition, or from another partition."""
+    job = jobs.submit("count_events", settings=settings).wait_running()
+    view = RecordTape(live.TopicTail("user-events", settings=settings), partition=1, groups=["count_events"])
+    says(view, r"^Partition 1 of user-events ends before offset [\d,]+\. count_events reads [\d,]+ next")
+    wait_until(lambda: view.source.data["alpha"].count(0.85) == 20, 30, "a tape without empty places")
+    job.cancel()
+    stopped = says(view, r"count_events reads ([\d,]+) next, [3-9]\d behind")
+    later = says(view, r"count_events reads ([\d,]+) next, 1\d\d behind")
+    assert later.group(1) == stopped.group(1)
+    assert view.heads.data["text"][0].startswith("◀ count_events reads")
+
+
+@pytest.mark.timeout(300)  # a TaskManager dies and comes back
+def test_a_killed_taskmanager_shows_as_a_gap_that_is_caught_up(shop: Producer, settings: Settings) -> None:
+    """Fails when the gap begins where Flink noticed the failure, or when what was missed is not counted."""
+    job = jobs.submit("relay", restart_attempts=100, settings=settings).wait_running()
+    view = Recovery(live.TopicTail("processed-events", settings=settings), job)
+    says(view, r"^(5|6)\d results/s; the job has not failed")
+    with killed(job.taskmanagers()[0], settings):
+        says(view, r"Failure at .* \(.+\): no result ")
+    found = says(view, r"no result for ([\d.]+) s, all that was missed had come ([\d.]+) s after", 120)
+    gap, caught_up = map(float, found.groups())
+    assert 1 < gap <= caught_up
+    assert len(view.gaps.data["left"]) >= 1
+
+
+def test_a_paused_service_is_said_to_be_frozen(settings: Settings) -> None:
+    """Fails when the figures of a frozen process are drawn as those of an idle one."""
+    view = Resources(settings=settings)
+    says(view, r"^All together use [1-9]\d*% of a core and [1-9][\d.]* GB\. Most processor: ")
+    services.pause("flink-taskmanager-2", settings=settings)
+    try:
+        says(view, r"^flink-taskmanager-2 is frozen\.")
+    finally:
+        services.resume("flink-taskmanager-2", settings=settings)
+    services.wait_healthy("flink-taskmanager-2", settings=settings)
+    says(view, "^All together use")
+    refresher.stop()
