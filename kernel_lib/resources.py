@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
@@ -42,6 +43,10 @@ class Usage:
     problem: str = ""
 
 
+# A service that was never started is one for a later lesson.
+ABSENT, NOT_STARTED = Usage(problem="is not running"), Usage(problem="is not started")
+
+
 @dataclass(frozen=True)
 class Resources:
     """The usages by service, and what goes through the loopback device."""
@@ -62,20 +67,19 @@ class Reader:
     """Read all usages at each call; raises ServiceUnavailable when supervisor does not answer."""
 
     def __init__(self, *, settings: Settings | None = None, processes: Callable[[], Processes] | None = None) -> None:
-        self.settings = settings or load()
-        self._processes = processes or (lambda: services.processes(settings=self.settings))
+        self._processes = processes or partial(services.processes, settings=settings or load())
         self._before: dict[int, tuple[float, _Counters]] = {}
         self._loopback: tuple[float, int] | None = None
 
     def __call__(self) -> Resources:
-        started = self._processes()
-        names = services.names(settings=self.settings)
         children = _children()
-        usages = {name: self._usage(*started[name], children) if name in started else _ABSENT for name in names}
+        usages = {name: self._usage(pid, start, children) for name, (pid, start) in self._processes().items()}
         usages[KERNEL] = self._usage(os.getpid(), psutil.Process().create_time(), children)
         return Resources(time.time(), usages, self._loopback_rate())
 
     def _usage(self, pid: int, started: float, children: Mapping[int, list[psutil.Process]]) -> Usage:
+        if not pid:
+            return ABSENT if started else NOT_STARTED
         try:
             process = psutil.Process(pid)
             if abs(process.create_time() - started) > SAME_START_SECONDS:
@@ -86,7 +90,7 @@ class Reader:
             counters = _counters(family)
             frozen = process.status() == psutil.STATUS_STOPPED
         except psutil.NoSuchProcess:
-            return _ABSENT
+            return ABSENT
         now = time.monotonic()
         then, before = self._before.get(pid, (now, counters))
         self._before[pid] = (now, counters)
@@ -107,9 +111,6 @@ class Reader:
         now, sent = time.monotonic(), counters.bytes_sent
         before, self._loopback = self._loopback, (now, sent)
         return (sent - before[1]) / (now - before[0]) if before else None
-
-
-_ABSENT = Usage(problem="is not running")
 
 
 def _children() -> dict[int, list[psutil.Process]]:

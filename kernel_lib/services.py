@@ -97,15 +97,15 @@ def status(name: str, *, settings: Settings | None = None) -> ServiceStatus:
 
 
 def processes(*, settings: Settings | None = None) -> dict[str, tuple[int, int]]:
-    """Return the process id of each service that runs, and when it started (epoch s), in the order of `names`.
+    """Return the process id of each service, 0 if it is down, and when it was started last (epoch s), 0 if never.
 
     The id is one of the machine or container where supervisor runs. Raises ServiceUnavailable.
     """
     settings = settings or load()
     one_of_each = {settings.course_services[name].supervisor: name for name in names(settings=settings)}
     answers = [_call(settings, name, "supervisor.getAllProcessInfo") for name in one_of_each.values()]
-    found = {info["name"]: (info["pid"], info["start"]) for answer in answers for info in answer if info["pid"]}
-    return {name: found[name] for name in names(settings=settings) if name in found}
+    found = {info["name"]: (info["pid"], info["start"]) for answer in answers for info in answer}
+    return {name: found[name] for name in names(settings=settings)}
 
 
 def start(name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:

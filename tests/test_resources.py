@@ -8,7 +8,6 @@ import psutil
 import pytest
 
 from kernel_lib import resources
-from kernel_lib.settings import Service, Settings
 from kernel_lib.waiting import wait_until
 
 
@@ -21,16 +20,8 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-ONE_SERVICE = Settings(
-    kafka_bootstrap_servers="here:1",
-    flink_jobmanager_url="http://here:2",
-    elasticsearch_url="http://here:3",
-    course_services={"kafka-1": Service(address="here:1", supervisor="http://here:4")},
-)
-
-
 def reader(pid: int, started: float) -> resources.Reader:
-    return resources.Reader(settings=ONE_SERVICE, processes=lambda: {"kafka-1": (pid, int(started))})
+    return resources.Reader(processes=lambda: {"kafka-1": (pid, int(started))})
 
 
 def test_a_process_that_only_counts_takes_processor_time(busy: subprocess.Popen[bytes]) -> None:
@@ -59,9 +50,9 @@ def test_a_process_of_another_container_is_not_taken_for_a_service() -> None:
     assert usage == resources.Usage(problem="runs in another container")
 
 
-def test_a_service_without_a_process_is_not_running() -> None:
-    found = resources.Reader(settings=ONE_SERVICE, processes=lambda: {})()
-    assert found.usages["kafka-1"].problem == "is not running"
+@pytest.mark.parametrize(("started", "problem"), [(1_700_000_000, "is not running"), (0, "is not started")])
+def test_a_service_without_a_process_is_down_or_was_never_started(started: int, problem: str) -> None:
+    assert reader(0, started)().usages["kafka-1"].problem == problem
 
 
 def test_what_goes_through_the_loopback_is_measured() -> None:

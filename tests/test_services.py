@@ -130,10 +130,13 @@ def test_starting_what_runs_is_harmless(settings: Settings) -> None:
     assert services.status("web", settings=settings).pid == pid
 
 
-def test_only_what_runs_has_a_process_and_the_time_of_its_start(settings: Settings) -> None:
+def test_what_runs_has_a_process_and_the_time_of_its_start(settings: Settings) -> None:
     services.start("web", settings=settings)
-    [(name, (pid, started))] = services.processes(settings=settings).items()
-    assert (name, pid) == ("web", services.status("web", settings=settings).pid)
+    found = services.processes(settings=settings)
+    assert list(found) == ["web", "mute", "broken"]
+    assert found["mute"] == (0, 0)
+    pid, started = found["web"]
+    assert pid == services.status("web", settings=settings).pid
     assert abs(started - psutil.Process(pid).create_time()) < 3
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import dataflow, live, task_metrics
 from kernel_lib.job import Graph, Job
@@ -169,10 +169,7 @@ class Backpressure(View):
         return {vertex.id: dataflow.task_label(vertex.name, parameters) for vertex in vertices}
 
     def _fit(self, order: Sequence[str], labels: Mapping[str, str]) -> None:
-        axis = self.root.yaxis[0]
-        axis.ticker = FixedTicker(ticks=list(range(len(order))))
-        axis.major_label_overrides = {row: labels[key] for row, key in enumerate(reversed(order))}
-        self.root.y_range.update(start=-0.6, end=len(order) - 0.4)
+        look.name_rows(self.root, [labels[key] for key in reversed(order)])
         self.root.height = 70 + ROW_PIXELS * len(order)
 
     def _figure(self, source: ColumnDataSource) -> Any:
@@ -186,8 +183,7 @@ class Backpressure(View):
         box = {"left": "left", "right": "right", "bottom": "bottom", "top": "top", "line_color": None}
         plot.quad(**box, source=source, fill_color=look.PALETTE[1], legend_label="busy")
         plot.quad(
-            **box, source=self.held_back, fill_color=look.PALETTE[3], hatch_pattern="right_diagonal_line",
-            hatch_color="white", hatch_alpha=0.6, hatch_scale=8, legend_label="held back (backpressured)",
+            **box, source=self.held_back, fill_color=look.PALETTE[3], legend_label="held back (backpressured)",
         )  # fmt: skip
         look.legend(plot)
         look.text(plot, "x", "y", "text", self.labels, text_color="colour", text_align="left", x_offset=8)

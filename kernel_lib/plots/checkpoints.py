@@ -36,7 +36,6 @@ LONG_TIMES, LONG_SECONDS = 5, 3.0
 LOWEST_MS = 1.0
 SHARE_OF_INTERVAL, THINNEST_MS, WIDEST_MS = 0.7, 120.0, 4000.0
 COLOURS = {"completed": look.PALETTE[0], "savepoint": look.PALETTE[3], "failed": look.BAD, "under way": look.WARN}
-HATCHES = {"completed": " ", "savepoint": "dot", "failed": "cross", "under way": "right_diagonal_line"}
 SIGNS = {"completed": "", "savepoint": "S", "failed": look.CROSS, "under way": "…"}
 KEY = f"trigger time (UTC)\nS savepoint    {look.CROSS} failed    … under way    ↺ job restored"
 Columns = dict[str, Any]
@@ -89,7 +88,6 @@ def bar_columns(checkpoints: Sequence[Checkpoint], now: float) -> Columns:
         "tasks": [f"{each.acknowledged} of {each.subtasks}" for each in checkpoints],
         "slowest": [slowest_words(each.slowest) for each in checkpoints],
         "colour": [COLOURS[kind] for kind in kinds],
-        "hatch": [HATCHES[kind] for kind in kinds],
         "sign": [SIGNS[kind] for kind in kinds],
     }
 
@@ -300,7 +298,6 @@ class Checkpoints(View):
         bars = plot.quad(
             left="left", right="right", top="top", bottom="bottom", source=source,
             fill_color="colour", line_color="colour",
-            hatch_pattern="hatch", hatch_color="#ffffff", hatch_alpha=0.7, hatch_scale=6,
         )  # fmt: skip
         hover.renderers = [bars]
         ink: Any = {"text_color": look.INK, "text_font_style": "bold"}

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 
 from kernel_lib import live
 from kernel_lib.errors import MalformedRecord
@@ -98,6 +98,11 @@ def counters_sentence(counts: Counter[str], within: str, by: str, only: str, mal
     return f"{total:,} events{of} of the {within} by {by}" + (f": {most}{more}" if most else "") + f"{poison}."
 
 
+def shortened(value: str) -> str:
+    """Return a value as long as fits beside a bar."""
+    return value if len(value) <= LABEL_CHARACTERS else value[: LABEL_CHARACTERS - 1] + "…"
+
+
 class EventCounters(View):
     """Counts by one of `fields`, narrowed by a value of another, with controls above the picture."""
 
@@ -156,13 +161,7 @@ class EventCounters(View):
     def _show(self, counts: Counter[str]) -> None:
         columns = bar_columns(counts)
         self.source.data = columns
-        axis = self.root.yaxis[0]
-        axis.ticker = FixedTicker(ticks=columns["y"])
-        axis.major_label_overrides = {
-            row: value if len(value) <= LABEL_CHARACTERS else value[: LABEL_CHARACTERS - 1] + "…"
-            for row, value in enumerate(columns["value"])
-        }
-        self.root.y_range.update(start=-0.6, end=max(len(columns["y"]), 1) - 0.4)
+        look.name_rows(self.root, [shortened(value) for value in columns["value"]])
         self.root.x_range.end = 1.25 * max(columns["count"], default=1)
 
     def _figure(self, source: ColumnDataSource) -> Any:

@@ -3,15 +3,18 @@
 Figures are transparent and their text is a grey that reads on white and on black, because a Bokeh canvas
 cannot follow JupyterLab's CSS variables; everything that is HTML does follow them.
 
+Nothing is hatched: BokehJS makes a canvas for each hatched bar at each redraw, which is seconds of a browser's time.
+
     >>> plot = figure(title_of_y="events / s")
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, FixedTicker, HoverTool
 from bokeh.plotting import figure as bokeh_figure
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: distinguishable with any common colour blindness.
@@ -57,6 +60,18 @@ def clock(*axes: Any) -> None:
     """Label axes of epoch milliseconds with the time of day (UTC), always in the same words."""
     for axis in axes:
         axis.formatter = DatetimeTickFormatter(seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S")
+
+
+def name_rows(plot: Any, names: Sequence[str]) -> None:
+    """Write names beside the rows 0, 1, ... of a picture, the first at the bottom.
+
+    Does nothing while they are the same: a new ticker is a new model, and makes the page lay the picture out anew.
+    """
+    axis = plot.yaxis[0]
+    labels = dict(enumerate(names))
+    if axis.major_label_overrides != labels:
+        axis.update(ticker=FixedTicker(ticks=list(labels)), major_label_overrides=labels)
+        plot.y_range.update(start=-0.6, end=max(len(labels), 1) - 0.4)
 
 
 def bare(plot: Any) -> Any:

@@ -3,12 +3,12 @@
 Question: how long does a failure last, and are its results lost or late? Fault that changes it: kill the TaskManager
 that runs the job.
     before  "30 results/s; the job has not failed in the last 120 s."
-    then    "30 results/s. Failure at 12:00:03 UTC (TaskManager ... is lost): no result for 6.2 s, all that was missed
-            had come 8.4 s after the last one before it."
+    then    "30 results/s. Failure at 12:00:03 UTC (TaskManager ... is lost): no result for 6.2 s; results were as fresh
+            as before after 8.4 s."
 
 The gap is measured from the last result before the failure to the first one after it, by Kafka's append time. Caught
-up is the first moment at which as many results have come as would have come without the failure at the rate of the
-twenty seconds before it: change no rate while you watch.
+up is the job when no result is older than they were in the twenty seconds before: its age is the append time minus
+`sentAt`. Whether results are lost, `LedgerBoard` tells.
 
     >>> plots.Recovery(live.TopicTail("processed-events"), job)
 """
@@ -25,50 +25,57 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import live
 from kernel_lib.job import Failure, Job
-from kernel_lib.plots import look
+from kernel_lib.plots import latency, look
+from kernel_lib.plots.latency import Result
 from kernel_lib.plots.view import View, first_reason, no_data_since
 
 SECONDS_SHOWN = 120
 SECONDS_BEFORE = 20
 MOST_RESULTS = 200_000
 QUIET_AFTER_SECONDS = 6.0
-# Records come in batches, and with exactly-once semantics only at checkpoints.
-SLACK = 0.97
+# How much older than usual a result may be and still be called as fresh as before.
+SLACK_SECONDS = 0.5
 Columns = dict[str, Any]
 
 
 class Outage(NamedTuple):
-    """A failure (epoch s) and what followed: the last result before, the first after it, when all had been caught up.
+    """A failure (epoch s) and what followed: the last result before, the first after it, when results were fresh again.
 
-    None for what has not happened yet; `rate` is of the results per second before.
+    None for what has not happened yet.
     """
 
     failed_at: float
     reason: str
     last_before: float
-    rate: float
     first_after: float | None = None
     caught_up: float | None = None
 
 
-def outage(failure: Failure, at: Any, rate_since: float) -> Outage | None:
-    """Return what a failure did to the results that came `at` (sorted epoch s); None if none had come before it.
+def outages(failures: Sequence[Failure], at: Any, age: Any) -> list[Outage]:
+    """Return what the failures did to the results that came `at` (sorted epoch s) and were `age` seconds old then.
 
-    `rate_since` is when the picture began to look: before that, results are not missing but not known.
+    A failure with no result since the one before belongs to that one; one before the first result is left out.
     """
-    before = at[at <= failure.at]
-    if not len(before):
-        return None
-    last = float(before[-1])
-    span = min(SECONDS_BEFORE, last - rate_since)
-    rate = float(np.sum(before > last - span) / span) if span > 1 else 0.0
-    after = at[at > failure.at]
-    if not len(after):
-        return Outage(failure.at, failure.reason, last, rate)
-    missed = rate * (after - last) * SLACK
-    enough = after[np.arange(1, len(after) + 1) >= missed]
-    caught_up = float(enough[0]) if len(enough) and rate > 0 else None
-    return Outage(failure.at, failure.reason, last, rate, float(after[0]), caught_up)
+    firsts: list[Failure] = []
+    for failure in sorted(failures, key=lambda each: each.at):
+        since = firsts[-1].at if firsts else float("-inf")
+        if np.any((at > since) & (at <= failure.at)):
+            firsts.append(failure)
+    ends = [*(failure.at for failure in firsts[1:]), float("inf")]
+    return [_outage(failure, end, at, age) for failure, end in zip(firsts, ends, strict=False)]
+
+
+def _outage(failure: Failure, end: float, at: Any, age: Any) -> Outage:
+    """Return what one failure did until `end`."""
+    last = float(at[at <= failure.at][-1])
+    usual = np.max(age[(at > last - SECONDS_BEFORE) & (at <= last)]) + SLACK_SECONDS
+    after = (at > failure.at) & (at <= end)
+    if not np.any(after):
+        return Outage(failure.at, failure.reason, last)
+    stale = at[after & (age > usual)]
+    fresh = at[after & (at > (stale[-1] if len(stale) else failure.at))]
+    caught_up = float(fresh[0]) if len(fresh) else None
+    return Outage(failure.at, failure.reason, last, float(at[after][0]), caught_up)
 
 
 def bar_columns(at: Any) -> Columns:
@@ -77,32 +84,32 @@ def bar_columns(at: Any) -> Columns:
     return {"at": seconds * 1000, "count": counts}
 
 
-def gap_columns(outages: Sequence[Outage], now: float, top: float) -> Columns:
+def gap_columns(found: Sequence[Outage], now: float, top: float) -> Columns:
     """Return one band an outage: from the last result before it to the first after, and what to write on it."""
-    ends = [each.first_after or now for each in outages]
+    ends = [each.first_after or now for each in found]
     return {
-        "left": [each.last_before * 1000 for each in outages],
+        "left": [each.last_before * 1000 for each in found],
         "right": [end * 1000 for end in ends],
-        "failed": [each.failed_at * 1000 for each in outages],
-        "caught": [(each.caught_up or now) * 1000 for each in outages],
-        "top": [top] * len(outages),
-        "words": [f"{look.CROSS} {end - each.last_before:.1f} s" for each, end in zip(outages, ends, strict=True)],
-        "reason": [each.reason for each in outages],
+        "failed": [each.failed_at * 1000 for each in found],
+        "caught": [(each.caught_up or now) * 1000 for each in found],
+        "top": [top] * len(found),
+        "words": [f"{look.CROSS} {end - each.last_before:.1f} s" for each, end in zip(found, ends, strict=True)],
+        "reason": [each.reason for each in found],
     }
 
 
-def recovery_sentence(rate: float, outages: Sequence[Outage]) -> str:
+def recovery_sentence(rate: float, found: Sequence[Outage]) -> str:
     """Return how many results come, and what the last failure did, in words."""
-    if not outages:
+    if not found:
         return f"{rate:,.0f} results/s; the job has not failed in the last {SECONDS_SHOWN} s."
-    last = outages[-1]
+    last = found[-1]
     said = f"{rate:,.0f} results/s. Failure at {live.clock_time(last.failed_at)} ({last.reason.rstrip('.')}): "
     if last.first_after is None:
         return f"{said}no result since {live.clock_time(last.last_before)}."
-    said += f"no result for {last.first_after - last.last_before:.1f} s, "
+    said += f"no result for {last.first_after - last.last_before:.1f} s; "
     if last.caught_up is None:
-        return f"{said}and what was missed has not all come yet."
-    return f"{said}all that was missed had come {last.caught_up - last.last_before:.1f} s after the last one before it."
+        return f"{said}results are still older than before."
+    return f"{said}results were as fresh as before after {last.caught_up - last.last_before:.1f} s."
 
 
 class Recovery(View):
@@ -119,7 +126,7 @@ class Recovery(View):
     ) -> None:
         self.tail = tail
         self.poller = live.Poller(job.failures, every_seconds=1.0)
-        self._at: deque[float] = deque(maxlen=MOST_RESULTS)
+        self._results: deque[Result] = deque(maxlen=MOST_RESULTS)
         self._since = time.time()
         self._failures: dict[float, Failure] = {}
         self.gaps = ColumnDataSource(gap_columns([], 0, 0))
@@ -128,24 +135,25 @@ class Recovery(View):
 
     def draw(self) -> str:
         now = time.time()
-        self._at.extend(record.timestamp_ms / 1000 for record in self.tail.poll())
+        self._results.extend(latency.results(self.tail.poll(), now * 1000, "append"))
         # Flink forgets its failures with the JobManager: keep those that it has told.
         self._failures |= {each.at: each for each in self.poller.poll() or () if each.at >= self._since}
-        at = np.sort(np.array(self._at))
-        found = [outage(each, at, self._since) for each in self._failures.values() if each.at > now - SECONDS_SHOWN]
-        outages = [each for each in found if each is not None]
-        self._show(at[at > now - SECONDS_SHOWN - 1], outages, now)
+        ordered = np.array(sorted(self._results)).reshape(-1, 2) / 1000
+        at, age = ordered[:, 0], ordered[:, 1]
+        known = [each for each in self._failures.values() if each.at > now - SECONDS_SHOWN]
+        found = outages(known, at, age)
+        self._show(at[at > now - SECONDS_SHOWN - 1], found, now)
         rate = float(np.sum(at > now - 5)) / 5
-        quiet = not len(at) or (now - at[-1] > QUIET_AFTER_SECONDS and not outages)
+        quiet = not len(at) or (now - at[-1] > QUIET_AFTER_SECONDS and not found)
         self.quiet_because = first_reason(self.tail.problem, "no result comes" if quiet else "")
-        if self.quiet_because and not outages:
+        if self.quiet_because and not found:
             return no_data_since(self.tail.last_record_at, self.quiet_because)
-        return recovery_sentence(rate, outages)
+        return recovery_sentence(rate, found)
 
-    def _show(self, at: Any, outages: Sequence[Outage], now: float) -> None:
+    def _show(self, at: Any, found: Sequence[Outage], now: float) -> None:
         self.source.data = bar_columns(at)
         top = 1.15 * float(max(self.source.data["count"], default=1))
-        self.gaps.data = gap_columns(outages, now, top)
+        self.gaps.data = gap_columns(found, now, top)
         self.root.x_range.update(start=(now - SECONDS_SHOWN) * 1000, end=now * 1000)
         self.root.y_range.end = top
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 from bokeh.layouts import row
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 
 from kernel_lib import live, resources
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, no_data_since, stale_because
-from kernel_lib.resources import Usage
+from kernel_lib.resources import NOT_STARTED, Usage
 from kernel_lib.settings import Settings, load
 
 READ_SECONDS = 1.0
@@ -61,7 +61,7 @@ def _words(usage: Usage, value: float | None) -> str:
 def usage_sentence(found: resources.Resources) -> str:
     """Return in words what does not run, the sums, and who takes most."""
     usages = found.usages
-    troubles = [f"{name} {usage.problem}." for name, usage in usages.items() if usage.problem]
+    troubles = [f"{name} {usage.problem}." for name, usage in usages.items() if usage.problem and usage != NOT_STARTED]
     cores = sum(usage.cpu or 0 for usage in usages.values())
     memory = sum(usage.memory_bytes for usage in usages.values())
     said = [f"All together use {cores * 100:.0f}% of a core and {memory / 1e9:.1f} GB."]
@@ -111,10 +111,7 @@ class Resources(View):
         return usage_sentence(found)
 
     def _fit(self, names: Sequence[str]) -> None:
-        self._rows.end = len(names) - 0.4
-        axis = self._panels[0].yaxis[0]
-        axis.ticker = FixedTicker(ticks=list(range(len(names))))
-        axis.major_label_overrides = dict(enumerate(reversed(names)))
+        look.name_rows(self._panels[0], names[::-1])
         for panel, plot in zip(PANELS, self._panels, strict=True):
             plot.height = 60 + ROW_PIXELS * len(names)
             # Room for the words behind the longest bar.

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import dataflow, live
 from kernel_lib.job import Job
@@ -128,10 +128,7 @@ class Throughput(View):
         return throughput_sentence(self._samples)
 
     def _fit(self, names: Sequence[str]) -> None:
-        axis = self.root.yaxis[0]
-        axis.ticker = FixedTicker(ticks=list(range(len(names))))
-        axis.major_label_overrides = dict(enumerate(reversed(names)))
-        self.root.y_range.update(start=-0.6, end=len(names) - 0.4)
+        look.name_rows(self.root, names[::-1])
         self.root.height = 60 + ROW_PIXELS * len(names)
 
     def _figure(self, source: ColumnDataSource) -> Any:

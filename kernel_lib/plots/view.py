@@ -117,8 +117,10 @@ def heading(title: str, state: str, colour: str) -> str:
 
 def twin(text: str) -> str:
     """Return the HTML of the line of text under a picture."""
+    # Room for two lines: a page whose pictures jump whenever a sentence grows cannot be read.
     return (
         '<div role="status" aria-live="polite" class="course-twin" style="max-width:1100px;line-height:1.4;'
+        "min-height:2.8em;"
         f'font-size:13px;color:var(--jp-ui-font-color2)">{escape(text)}</div>'
     )
 

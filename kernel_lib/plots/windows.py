@@ -1,7 +1,7 @@
 """Draw windows of event time as boxes that fill as events arrive, and close when the watermark has passed their end.
 
 Question: when is a window complete, and what becomes of events that come after that? A box is light as it fills; when
-the job's result for it is there, it is closed and bears the job's count. What arrives for a closed window is hatched.
+the job's result for it is there, it is closed and bears the job's count. What arrives for a closed window is orange.
 
 Fault that changes it: let a share of the events be late.
     before  "The newest closed window ends at 12:00:05 UTC: 100 events counted, as many as had arrived. ..."
@@ -176,8 +176,7 @@ class Windows(View):
         hover.renderers = [
             plot.quad(**box, bottom=0, top="timely", fill_color=look.PALETTE[0], fill_alpha="alpha",
                       line_color=look.PALETTE[0], line_width=2),
-            plot.quad(**box, bottom="timely", top="arrived", fill_color=look.BAD, fill_alpha=0.5, line_color=None,
-                      hatch_pattern="right_diagonal_line", hatch_color=look.BAD, hatch_scale=8),
+            plot.quad(**box, bottom="timely", top="arrived", fill_color=look.BAD, fill_alpha=0.9, line_color=None),
         ]  # fmt: skip
         look.text(plot, "middle", "arrived", "text", source, text_color=look.INK, text_baseline="bottom", y_offset=-4)
         plot.vspan("now", source=self.clocks, line_color=look.INK, line_dash=[6, 6])

@@ -93,6 +93,7 @@ def test_a_switch_in_the_page_silences_a_partition(gallery: Page) -> None:
     wait_for_words(knob, r"In force: sending")
 
 
+@pytest.mark.timeout(400)  # four photographs of a page that a processor draws
 def test_every_view_fits_its_page_in_light_and_dark(gallery: Page) -> None:
     photograph(gallery, "light")
     command(gallery, "Use Theme: JupyterLab Dark")

@@ -100,10 +100,10 @@ def test_a_checkpoint_that_was_lost_under_way_is_dropped() -> None:
     assert list(checkpoints.merged(known, [checkpoint(3)], now=4.0)) == [1, 3]
 
 
-def test_bars_differ_by_colour_pattern_and_sign() -> None:
+def test_bars_differ_by_colour_and_sign() -> None:
     kinds: list[dict[str, Any]] = [{}, {"savepoint": True}, {"status": "failed"}, {"status": "under way"}]
     columns = checkpoints.bar_columns([checkpoint(n, **kind) for n, kind in enumerate(kinds)], now=8.0)
-    for channel in ("colour", "hatch", "sign"):
+    for channel in ("colour", "sign"):
         assert len(set(columns[channel])) == 4
     assert columns["top"].tolist() == [35, 35, 35, 5000]
 
