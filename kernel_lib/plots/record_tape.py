@@ -44,7 +44,7 @@ class Cell(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where a reader reads next (-1: it has not committed yet), and the end of the partition at that time."""
+    """Where a reader reads next (-1: it has not committed yet), and where the partition ends."""
 
     reader: str
     next_offset: int
@@ -145,8 +145,10 @@ class RecordTape(View):
         new = [cell(record) for record in self.tail.poll() if record.partition == self.partition]
         self._cells.extend(new)
         self._kinds += [kind for kind in dict.fromkeys(each.kind for each in new) if kind not in self._kinds]
-        heads = self._heads()
-        end = end_of(self._cells, heads)
+        read = self._heads()
+        end = end_of(self._cells, read)
+        # The tape may know a newer end than the reader of the heads: count as the picture does.
+        heads = [head._replace(end=end) for head in read]
         self.source.data = cell_columns(self._cells, end, self._kinds)
         self.heads.data = head_columns(heads, end)
         self.root.x_range.update(start=end - CELLS - 1, end=end + ROOM)
