@@ -91,11 +91,13 @@ class JobReader:
         self._read = task_metrics.of(job)
         self._rates = Rates()
         self._before: deque[Reading] = deque(maxlen=READINGS)
-        self._parameters: dict[str, str] | None = None
+        self._parameters: dict[str, str] = {}
 
     def __call__(self) -> Graph:
-        if self._parameters is None:
-            self._parameters = self.job.parameters()
+        # A job that is not scheduled yet has no parameters, and without them its topics are not known.
+        self._parameters = self._parameters or self.job.parameters()
+        if not self._parameters:
+            return Graph((), (), f"job {self.job.name} is being scheduled")
         now = self._read()
         loads = task_metrics.shares(self._before[0], now) if self._before else {}
         self._before.append(now)
@@ -200,6 +202,12 @@ def pipeline_graph(produced: Mapping[str, float], running: Mapping[str, Graph]) 
         nodes.append(Node(key, name, "failed" if graph.reason else "job", graph.reason or f"job {name}", column=2))
         edges += [Edge(e.source, key, e.per_second) for e in graph.edges if e.source not in tasks]
         edges += [Edge(key, e.target, e.per_second) for e in graph.edges if e.target not in tasks]
+    known = {node.key for node in nodes}
+    for edge in edges:  # the topics of a learner's own job
+        for key, column in ((edge.source, 1), (edge.target, 3)):
+            if key not in known:
+                known.add(key)
+                nodes.append(topic_node(key.removeprefix("topic "), column=column))
     reasons = [graph.reason for graph in running.values() if graph.reason]
     idle = "" if running else "no job is running"
     return Graph(tuple(nodes), tuple(edges), "; ".join(reasons) or idle)

@@ -1,6 +1,10 @@
+import pytest
+
 from kernel_lib import dataflow
 from kernel_lib.dataflow import Edge
-from kernel_lib.job import Graph, Vertex
+from kernel_lib.errors import ServiceUnavailable
+from kernel_lib.job import Graph, Job, Vertex
+from kernel_lib.settings import Settings
 
 PARAMETERS = {"source": "user-events", "topic-source": "user-events", "topic-counts": "metrics"}
 PLAN = Graph(
@@ -12,6 +16,7 @@ PLAN = Graph(
     ),
     (("a", "b"), ("b", "c"), ("c", "d")),
 )
+NOBODY = Settings(kafka_bootstrap_servers="", flink_jobmanager_url="http://127.0.0.1:1", elasticsearch_url="")
 RATES = {"a out": 100.0, "b in": 99.0, "c in": 5.0}
 
 
@@ -57,6 +62,25 @@ def test_the_pipeline_shows_a_job_as_one_box() -> None:
     assert Edge("topic user-events", "job count_events", 100.0) in graph.edges
     assert Edge("job count_events", "topic metrics", 5.0) in graph.edges
     assert graph.reason == ""
+
+
+def test_topics_of_a_learners_own_job_get_their_boxes() -> None:
+    edges = (Edge("topic mine", "a"), Edge("a", "topic results"))
+    job = dataflow.Graph((dataflow.Node("a", "own", "operator"),), edges)
+    graph = dataflow.pipeline_graph({}, {"own": job})
+    boxes = {node.key: node.column for node in graph.nodes}
+    assert (boxes["topic mine"], boxes["topic results"]) == (1, 3)
+    assert {key for edge in graph.edges for key in (edge.source, edge.target)} <= boxes.keys()
+
+
+def test_a_job_that_is_not_scheduled_yet_has_no_tasks_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [{}, PARAMETERS]
+    monkeypatch.setattr(Job, "parameters", lambda _: answers.pop(0))
+    read = dataflow.JobReader(Job("id", "own", NOBODY))
+    assert read() == dataflow.Graph((), (), "job own is being scheduled")
+    with pytest.raises(ServiceUnavailable):  # it goes on to the tasks as soon as there are parameters
+        read()
+    assert answers == []
 
 
 def test_a_pipeline_without_jobs_says_so() -> None:
