@@ -113,7 +113,7 @@ def connect(settings: Settings) -> None:
         _process, port = _start(settings)
         os.environ[PORT_VARIABLE] = str(port)
         try:
-            pyflink.java_gateway.get_gateway()
+            pyflink.java_gateway.get_gateway()._gateway_client.deque = _Connections()
         finally:
             del os.environ[PORT_VARIABLE]  # a child of this process must start its own
 
@@ -154,6 +154,26 @@ def _transformations(environment: StreamExecutionEnvironment) -> list[Any]:
         for step in sink.getTransitivePredecessors().toArray():
             found[step.getId()] = step
     return list(found.values())
+
+
+class _Connections(threading.local):
+    """The connections that a thread has to the gateway, in the place of py4j's own of all threads.
+
+    Java serves each connection by a thread, and Flink's planner keeps what it needs in the thread that created an
+    environment. With one pool, a picture's thread that frees a Java object could swap connections under a submit.
+    """
+
+    def __init__(self) -> None:
+        self._unused: list[Any] = []
+
+    def pop(self) -> Any:
+        return self._unused.pop()
+
+    def append(self, connection: Any) -> None:
+        self._unused.append(connection)
+
+    def __len__(self) -> int:
+        return len(self._unused)
 
 
 def _running() -> bool:
