@@ -12,9 +12,10 @@ The variables are those of `kernel_lib.settings`: the environment first, then th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 VARIABLES = (
     "KAFKA_BOOTSTRAP_SERVERS",
@@ -57,8 +58,15 @@ LANES = {
 Topic = str
 """A topic's name without the namespace; `jobs.submit` checks that the topics a job is given exist."""
 
-Start = str | Mapping[int, int]
-"""Where a source begins: "earliest", "latest", "committed", or an offset for each partition."""
+Versions = str
+"""The same, of a compacted topic; a job reads it from the beginning, whatever its `start` is."""
+
+Offsets = Mapping[int, int]
+Start = str | Offsets | Mapping[str, Offsets]
+"""Where a source begins: "earliest", "latest", "committed", or an offset for each partition (of each topic)."""
+
+Until = Offsets | str | None
+"""Where a source ends: before an offset for each partition, "latest" (when the job starts), or None for never."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,7 @@ class Kafka:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Kafka:
         """Read the variables from `environment`, and those that it lacks from the course's files."""
-        values = {name: environment[name] for name in VARIABLES if name in environment}
-        if len(values) < len(VARIABLES):
-            values = {**_course_files(environment), **values}
+        values = variables(VARIABLES, environment)
         ca_file = values.get("SSL_CA_FILE", "")
         return cls(
             bootstrap_servers=values["KAFKA_BOOTSTRAP_SERVERS"],
@@ -116,10 +122,13 @@ class Kafka:
         start: Start = "earliest",
         value: Mapping[str, str] = JSON_VALUE,
         idle_timeout_seconds: float | None = None,
+        watermark_each_event: bool = False,
+        until: Until = None,
     ) -> str:
         """Return the statement that makes `table` read `topic`, committed records only.
 
-        `topic` may be several, with a semicolon between them.
+        `topic` may be several, with a semicolon between them. `watermark_each_event`: not every 50 ms, so that what
+        is late follows from the order in the partition alone.
         `idle_timeout_seconds`: after so long a partition without records no longer holds the watermark; at
         least 8, because a drain needs the time between two time-outs.
         """
@@ -132,13 +141,45 @@ class Kafka:
             "properties.isolation.level": "read_committed",
             "properties.auto.offset.reset": "earliest",
             "scan.topic-partition-discovery.interval": "5 s",
-            **_startup(start),
+            **_startup(start, topic),
+            **_bounded(until),
             **_prefixed(self.client()),
             **value,
         }
         if idle_timeout_seconds is not None:
             options["scan.watermark.idle-timeout"] = f"{round(idle_timeout_seconds * 1000)} ms"
+        if watermark_each_event:
+            options["scan.watermark.emit.strategy"] = "on-event"
         return _create_table(table, columns, options)
+
+    def versions(
+        self, table: str, topic: Versions, columns: str, *, group: str, key: str, idle_timeout_seconds: float
+    ) -> str:
+        """Return the statement that makes `table` read the versions of a compacted topic, from the beginning always.
+
+        A record is the version of its `key` from its timestamp on, the column `validFrom`. `idle_timeout_seconds`:
+        after so long a partition without changes no longer holds back what waits for the table's watermark.
+        """
+        options = {
+            "connector": "upsert-kafka",
+            "topic": self.named(topic),
+            "key.format": "raw",
+            "value.fields-include": "EXCEPT_KEY",
+            "properties.group.id": self.named(group),
+            "properties.isolation.level": "read_committed",
+            "scan.topic-partition-discovery.interval": "5 s",
+            "scan.watermark.idle-timeout": f"{round(idle_timeout_seconds * 1000)} ms",
+            **_prefixed(self.client()),
+            **JSON_VALUE,
+        }
+        keyed = f"""
+  `{key}` STRING,
+{columns.strip()},
+  `validFrom` TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL,
+  PRIMARY KEY (`{key}`) NOT ENFORCED,
+  WATERMARK FOR `validFrom` AS `validFrom`
+"""
+        return _create_table(table, keyed, options)
 
     def sink(
         self,
@@ -150,20 +191,23 @@ class Kafka:
         key: str,
         guarantee: str = "exactly-once",
         value: Mapping[str, str] = JSON_VALUE,
+        updating: bool = False,
     ) -> str:
         """Return the statement that makes `table` write `topic`, keyed by the column `key`.
 
         `guarantee` is "exactly-once", "at-least-once" or "none". Raises ValueError for another one.
         The transactional ids begin with the name of the job and of the topic: the same in every run,
         so that a new run aborts what an old one left open.
+        `updating`: a row takes the place of the one before it with the same key; each is a record all the same.
         """
         if guarantee not in LANES:
             raise ValueError(f"guarantee is {guarantee!r}, not one of {', '.join(LANES)}")
+        if updating:
+            columns = f"{columns.rstrip()},\n  PRIMARY KEY (`{key}`) NOT ENFORCED"
         options = {
-            "connector": "kafka",
+            **({"connector": "upsert-kafka"} if updating else {"connector": "kafka", "key.fields": key}),
             "topic": self.named(topic),
             "key.format": "raw",
-            "key.fields": key,
             "sink.delivery-guarantee": guarantee,
             "sink.transactional-id-prefix": f"{self.named(job)}.{topic}",
             # The default takes a new id at each checkpoint, and a new run tries every one that was ever used:
@@ -183,6 +227,12 @@ class Kafka:
     def _login(self) -> str:
         module = LOGIN_MODULES[self.sasl_mechanism]
         return f'{module} required username="{_jaas(self.sasl_username)}" password="{_jaas(self.sasl_password)}";'
+
+
+def variables(names: Collection[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what `environment` says of the variables, and what it lacks from the course's files."""
+    values = {name: environment[name] for name in names if name in environment}
+    return values if len(values) == len(names) else {**_course_files(environment), **values}
 
 
 def configuration(
@@ -231,11 +281,23 @@ def seconds(value: float) -> str:
     return f"INTERVAL '{days} {hours:02}:{minutes:02}:{rest / 1000:06.3f}' DAY TO SECOND"
 
 
-def _startup(start: Start) -> dict[str, str]:
+def _startup(start: Start, topic: str) -> dict[str, str]:
     if isinstance(start, str):
         return {"scan.startup.mode": STARTUP_MODES[start]}
-    offsets = ";".join(f"partition:{partition},offset:{offset}" for partition, offset in sorted(start.items()))
-    return {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": offsets}
+    places = cast(Offsets, start.get(topic, start))  # type: ignore[call-overload]
+    return {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": _offsets(places)}
+
+
+def _bounded(until: Until) -> dict[str, str]:
+    if until is None:
+        return {}
+    if isinstance(until, str):
+        return {"scan.bounded.mode": STARTUP_MODES[until]}
+    return {"scan.bounded.mode": "specific-offsets", "scan.bounded.specific-offsets": _offsets(until)}
+
+
+def _offsets(offsets: Offsets) -> str:
+    return ";".join(f"partition:{partition},offset:{offset}" for partition, offset in sorted(offsets.items()))
 
 
 def _create_table(table: str, columns: str, options: Mapping[str, str]) -> str:

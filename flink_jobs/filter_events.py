@@ -19,30 +19,12 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.functions import KeyedBroadcastProcessFunction
 from pyflink.table import StreamTableEnvironment
 
-from flink_jobs import command_line, events, parameters
+from flink_jobs import command_line, events, parameters, streams
 from flink_jobs.connectors import Kafka, Start, Topic
-from kernel_lib.records import UserEvent
 
 NAME = "filter_events"
 EVENTS = "user-events"
 PARAMETERS: parameters.Parameters = {"minimum_duration": 0.0, "event_type": ""}
-FIELDS = UserEvent.__struct_fields__
-
-VALID = """
-SELECT
-  `eventId`,
-  DATE_FORMAT(`timestamp`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS `timestamp`,
-  `userId`,
-  `eventType`,
-  `sessionId`,
-  `page`,
-  `duration`,
-  `userAgent`,
-  `location`,
-  `sentAt`
-FROM events
-WHERE {valid}
-"""
 
 
 def passes(event: Mapping[str, Any], in_force: parameters.Parameters) -> bool:
@@ -50,17 +32,12 @@ def passes(event: Mapping[str, Any], in_force: parameters.Parameters) -> bool:
     return event["duration"] >= in_force["minimum_duration"] and in_force["event_type"] in ("", event["eventType"])
 
 
-def user_of(event: Row) -> str:
-    """Return the key by which events are spread over the subtasks."""
-    return str(event[FIELDS.index("userId")])
-
-
 class Filter(parameters.LiveParameters):
     """Passes the events that pass."""
 
     def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Row]:
-        if passes(dict(zip(FIELDS, value, strict=True)), self.in_force(ctx)):
-            yield value
+        if passes(streams.as_event(EVENTS, value), self.in_force(ctx)):
+            yield streams.without_time(value)
 
 
 def build(
@@ -78,16 +55,21 @@ def build(
 ) -> None:
     """Add the job to `env`; `begun_with` is in force until `control` says otherwise to the job of this `name`."""
     tables = StreamTableEnvironment.create(env)
-    tables.execute_sql(
-        kafka.source("events", source, events.parsed_columns(EVENTS, out_of_orderness_seconds), group=name, start=start)
-    )
     tables.execute_sql(kafka.sink("passed", passed, events.columns(EVENTS), job=name, key="userId"))
-    valid = tables.to_data_stream(tables.sql_query(VALID.format(valid=events.valid(EVENTS))))
+    valid = streams.valid_events(
+        tables,
+        kafka,
+        EVENTS,
+        source=source,
+        group=name,
+        start=start,
+        out_of_orderness_seconds=out_of_orderness_seconds,
+    )
     filtered = parameters.connect(
-        valid.key_by(user_of, Types.STRING()),
+        valid.key_by(streams.field(EVENTS, "userId"), Types.STRING()),
         Filter(name, begun_with),
         kafka,
-        output_type=valid.get_type(),
+        output_type=streams.written_type(EVENTS),
         control=control,
         acknowledgements=acknowledgements,
     )

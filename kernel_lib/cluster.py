@@ -20,6 +20,8 @@ from kernel_lib.settings import Settings
 ANSWER_SECONDS = 9.0
 REMEDY = "./course status"
 LIVE_STATES = {"INITIALIZING", "CREATED", "RUNNING", "FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "RECONCILING"}
+# PyFlink's thread mode starts an interpreter once in the life of a TaskManager, whatever became of it.
+_NO_INTERPRETER = "pemja.core.PythonInterpreter$MainInterpreter.initialize"
 # map_events writes this line about the learner's own function.
 _BLAMED = re.compile(r"FunctionFailed(?:'>)?: (.+)")
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in ([^\s,]+)')
@@ -91,6 +93,8 @@ def root_cause(stack_trace: str) -> str:
     >>> root_cause("java.lang.RuntimeException: outer\\nCaused by: java.io.IOException: disk full")
     'IOException: disk full'
     """
+    if _NO_INTERPRETER in stack_trace:
+        return "a TaskManager was interrupted while it started Python, and tries no more: kill it and start it again"
     blamed = _BLAMED.search(stack_trace)
     if blamed:
         return _with_source(blamed.group(1).strip())
@@ -123,3 +127,12 @@ def _with_source(sentence: str) -> str:
     line = linecache.getline(place.group(1), int(place.group(2))).strip()
     words = f"line {place.group(2)} of {place.group(3)}" + (f": `{line}`" if line else "")
     return sentence.replace(place.group(0), words)
+
+
+def ended_sources(answer: dict[str, Any]) -> int | None:
+    """Return how many sources of a job have finished, by Flink's account; None while a task after them has not."""
+    inputs = {node["id"]: {each["id"] for each in node.get("inputs", ())} for node in answer["plan"]["nodes"]}
+    ended = {vertex["id"] for vertex in answer["vertices"] if vertex["status"] == "FINISHED"}
+    if any(fed and fed <= ended and task not in ended for task, fed in inputs.items()):
+        return None
+    return sum(not inputs[task] for task in ended)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +22,11 @@ from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
 END_SECONDS = 60.0
+# A bounded source, of reference data, ends while the job goes on.
+_AT_WORK = {"RUNNING", "FINISHED"}
 # So long after a restart Flink may still show the metrics of the tasks before it.
 METRICS_SETTLED_MS = 2_000
-# Of the sources of events: how quiet the control topic is says nothing about them.
-_QUIET_METRIC = re.compile(r"(.+)(?<!Source__control)\.sourceIdleTime$")
+_QUIET_METRIC = re.compile(r"(.+)\.sourceIdleTime$")
 # A source so close to its idle time-out is taken for idle: its metrics are some seconds old when it is stopped.
 QUIET_MARGIN_SECONDS = 4.0
 
@@ -69,8 +71,13 @@ class Job:
         return str(cluster.get(self.settings, f"/jobs/{self.id}/status")["status"])
 
     def wait_running(self, timeout_seconds: float = 60) -> Job:
-        """Wait until every task runs, and return this job; raises JobFailed if it ends instead."""
+        """Wait until every task runs and bounded sources are read; return this job, or raise JobFailed if it ends."""
         wait_until(self._runs, timeout_seconds, f"job {self.name} to run", remedy=cluster.REMEDY)
+        return self
+
+    def wait_finished(self, timeout_seconds: float = END_SECONDS) -> Job:
+        """Wait until a job whose source has an end has finished; raises JobFailed if it ends otherwise."""
+        wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
         return self
 
     def cancel(self, timeout_seconds: float = END_SECONDS) -> None:
@@ -87,7 +94,10 @@ class Job:
         self.wait_running(timeout_seconds)  # before that Flink neither takes a savepoint nor knows the parameters
         parameters = self.parameters()
         if parameters.get("source"):
-            self._wait_read(parameters["source"].split(";"), parameters, timeout_seconds)
+            topics = [
+                topic for note in ("source", "versions") for topic in parameters.get(note, "").split(";") if topic
+            ]
+            self._wait_read(topics, parameters, timeout_seconds)
             if self._quiet_seconds() > float(parameters.get("idle-timeout", "inf")) - QUIET_MARGIN_SECONDS:
                 self._wait_checkpoint(timeout_seconds)  # with all that was read: the restarted tasks go on from there
                 self._restart_tasks(timeout_seconds)
@@ -176,10 +186,9 @@ class Job:
         What the group has committed does not say it: an earlier run may have read on after this one's savepoint.
         A partition counts from 0 until the first record or, some seconds after the start, the first commit.
         """
-        name = re.escape(re.sub(r"[^\w-]", "_", self.settings.named(topic)))
         nodes = cluster.get(self.settings, f"/jobs/{self.id}")["plan"]["nodes"]
         emitted, committed = (
-            self._source_metrics(nodes, re.compile(rf"\.topic\.{name}\.partition\.(\d+)\.{metric}$"), "max")
+            self._source_metrics(nodes, re.compile(rf"{self._partition(topic)}(\d+)\.{metric}$"), "max")
             for metric in ("currentOffset", "committedOffset")
         )
         # Where nothing has come since this run began, only its commits show where it stands.
@@ -196,7 +205,10 @@ class Job:
         if state not in LIVE_STATES:
             raise self._ended(state)
         answer = cluster.get(self.settings, f"/jobs/{self.id}")  # up to a second old
-        return answer["state"] == "RUNNING" and all(v["status"] == "RUNNING" for v in answer["vertices"])
+        if answer["state"] != "RUNNING" or any(v["status"] not in _AT_WORK for v in answer["vertices"]):
+            return False
+        # Flink writes no savepoint while a bounded source, or a task that has its records from nowhere else, is ending.
+        return cluster.ended_sources(answer) == int(self.parameters().get("bounded-sources", "0"))
 
     def _finished(self) -> bool:
         state = self.state()
@@ -218,10 +230,12 @@ class Job:
         )
 
     def _quiet_seconds(self) -> float:
-        """Return for how long no source task has had a record."""
+        """Return for how long the quietest of the tasks that read the job's `source` has had no record."""
+        # How quiet the control topic or one with versions is says nothing about the events.
+        topics = self.parameters()["source"].split(";")
         nodes = cluster.get(self.settings, f"/jobs/{self.id}")["plan"]["nodes"]
-        quiet = self._source_metrics(nodes, _QUIET_METRIC, "min")
-        return min((milliseconds / 1000 for milliseconds in quiet.values()), default=0.0)
+        quiet = self._source_metrics(nodes, _QUIET_METRIC, "min", reading=topics)
+        return max((milliseconds / 1000 for milliseconds in quiet.values()), default=0.0)
 
     def _wait_checkpoint(self, timeout_seconds: float) -> None:
         """Wait until a checkpoint that begins after this call is complete."""
@@ -253,18 +267,22 @@ class Job:
         bounds = {"parallelism": {"lowerBound": 1, "upperBound": parallelism}}
         cluster.call(self.settings, "PUT", path, dict.fromkeys(cluster.get(self.settings, path), bounds))
         wait_until(
-            lambda: self._runs() and self.slots() == parallelism,
+            lambda: self._runs() and self.slots() == parallelism and self._every_subtask_runs(),
             timeout_seconds,
             f"{parallelism} subtasks of each task of {self.name} to run",
         )
+
+    def _every_subtask_runs(self) -> bool:
+        # Flink says of a task that it runs as soon as one of its subtasks does.
+        vertices = cluster.get(self.settings, f"/jobs/{self.id}")["vertices"]
+        return all(v["tasks"]["RUNNING"] + v["tasks"]["FINISHED"] == v["parallelism"] for v in vertices)
 
     def _has_read(self, ends: dict[str, dict[int, int]], begun: dict[str, dict[str, int]]) -> bool:
         answer = cluster.get(self.settings, f"/jobs/{self.id}")
         if answer["state"] not in LIVE_STATES:
             raise self._ended(answer["state"])
         settled = all(
-            v["status"] == "RUNNING" and answer["now"] - v["start-time"] > METRICS_SETTLED_MS
-            for v in answer["vertices"]
+            v["status"] in _AT_WORK and answer["now"] - v["start-time"] > METRICS_SETTLED_MS for v in answer["vertices"]
         )
         for topic, wanted in ends.items():
             places = self.positions(topic) if settled else {}
@@ -273,13 +291,23 @@ class Job:
                 return False
         return True
 
-    def _source_metrics(self, nodes: list[dict[str, Any]], metric: re.Pattern[str], agg: str) -> dict[str, float]:
-        """Return the metrics of the source tasks whose names match, by the pattern's group."""
+    def _partition(self, topic: str) -> str:
+        """Return the pattern of what the names of a partition's metrics have before its number."""
+        name = re.sub(r"[^\w-]", "_", self.settings.named(topic))
+        return rf"\.topic\.{re.escape(name)}\.partition\."
+
+    def _source_metrics(
+        self, nodes: list[dict[str, Any]], metric: re.Pattern[str], agg: str, *, reading: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Return the metrics whose names match, by the pattern's group, of all sources or those `reading` topics."""
+        reads = re.compile("|".join(map(self._partition, reading)))
         found: dict[str, float] = {}
         for vertex in (node["id"] for node in nodes if not node.get("inputs")):
             path = f"/jobs/{self.id}/vertices/{vertex}/subtasks/metrics"
-            names = {entry["id"]: metric.search(entry["id"]) for entry in cluster.get(self.settings, path)}
-            wanted = {name: match.group(1) for name, match in names.items() if match}
+            names = [entry["id"] for entry in cluster.get(self.settings, path)]
+            if not any(map(reads.search, names)):
+                continue
+            wanted = {name: match.group(1) for name in names if (match := metric.search(name))}
             if wanted:
                 values = cluster.get(self.settings, f"{path}?get={','.join(wanted)}&agg={agg}")
                 found |= {wanted[value["id"]]: value[agg] for value in values}
@@ -298,8 +326,10 @@ class Job:
         return str(operation["location"])
 
     def _stop(self, *, drain: bool, timeout_seconds: float) -> str:
-        location = self._write_savepoint("stop", {"drain": drain, **self._target("targetDirectory")})
-        wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
+        # Nobody goes on from a drained job's savepoint, and the backend forst writes none in the canonical format.
+        how = {"drain": True, "formatType": "NATIVE"} if drain else {"drain": False}
+        location = self._write_savepoint("stop", {**how, **self._target("targetDirectory")})
+        self.wait_finished(timeout_seconds)
         return location
 
     def _target(self, field_name: str) -> dict[str, str]:

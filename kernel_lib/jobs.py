@@ -16,11 +16,11 @@ import importlib
 import inspect
 import json
 import pickle
-import pkgutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -38,8 +38,6 @@ from kernel_lib.waiting import wait_until
 
 PACKAGE = "flink_jobs"
 CONNECTORS = "flink_jobs.connectors"
-# What jobs share, in the order in which they build on each other.
-SHARED = ("connectors", "events", "parameters", "command_line")
 FUNCTION_JOB = "map_events"
 SLOTS_SECONDS = 5.0
 PARAMETERS_SECONDS = 30.0
@@ -54,11 +52,12 @@ def submit(
     *,
     name: str = "",
     parallelism: int | None = None,
-    start: str | Mapping[int, int] = "now",
+    start: str | Mapping[int, int] | Mapping[str, Mapping[int, int]] = "now",
     chaining: bool = False,
     restart_attempts: int = 3,
     python_mode: str = "thread",
     restore: str = "",
+    flink_options: Mapping[str, str] | None = None,
     owner: Kind = "kernel",
     lesson: str = "",
     settings: Settings | None = None,
@@ -68,9 +67,11 @@ def submit(
 
     `job` is the name of a module of `flink_jobs`, or a function that maps an event (a dict) to a dict, or
     to None to drop it. `options` go to the job's `build`; see there. `start`: "now" (at least all that is sent
-    after this call), "earliest", "committed" (after what the last run had read), or offsets by partition.
+    after this call), "earliest", "committed" (after what the last run had read), or offsets by partition (of a job
+    that reads several topics: by topic and partition).
     Edited modules and functions run as they are now. `python_mode` is "thread" or "process". `restore`: where a
-    savepoint is; the job goes on with its state, from its offsets, whatever `start` says.
+    savepoint is; the job goes on with its state, from its offsets, whatever `start` says. `flink_options`: more of
+    Flink's own for this job, as with -D of `flink run`: {"state.backend.type": "rocksdb"}.
 
     A job with live parameters begins with those set last, or with those among the `options`. It is returned when
     every subtask has acknowledged them, and a restored one when it runs.
@@ -102,8 +103,7 @@ def submit(
             restart_attempts=restart_attempts,
             python_mode=python_mode,
         )
-        if restore:
-            configuration["execution.state-recovery.path"] = restore
+        configuration |= {**(flink_options or {}), **({"execution.state-recovery.path": restore} if restore else {})}
         submitted = _execute(module, name, configuration, parameters, options, settings)
     _wait_ready(submitted, restore, version)
     return submitted
@@ -153,10 +153,10 @@ def warm_up(*, settings: Settings | None = None) -> None:
 
 
 def names() -> list[str]:
-    """Return the names of the jobs that `submit` knows."""
-    package = importlib.import_module(PACKAGE)
-    found = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    return sorted(found - {*SHARED, FUNCTION_JOB})
+    """Return the names of the jobs that `submit` knows: the modules with a function `build`."""
+    folders = map(Path, importlib.import_module(PACKAGE).__path__)
+    found = {path.stem for folder in folders for path in folder.glob("*.py") if "\ndef build(" in path.read_text()}
+    return sorted(found - {FUNCTION_JOB})
 
 
 def _module(name: str) -> ModuleType:
@@ -164,10 +164,13 @@ def _module(name: str) -> ModuleType:
     if name != FUNCTION_JOB and name not in names():
         near = get_close_matches(name, names(), n=3, cutoff=0.4) or names()
         raise NotFound(f"There is no job {name!r}.", cause=f"known jobs: {', '.join(near)}", remedy="jobs.names()")
-    cloudpickle.register_pickle_by_value(importlib.import_module(PACKAGE))
-    for shared in SHARED:
-        importlib.reload(importlib.import_module(f"{PACKAGE}.{shared}"))
-    return importlib.reload(importlib.import_module(f"{PACKAGE}.{name}"))
+    package = importlib.import_module(PACKAGE)
+    cloudpickle.register_pickle_by_value(package)
+    for loaded in [each for each in sys.modules if each.startswith(f"{PACKAGE}.")]:
+        del sys.modules[loaded]
+        vars(package).pop(loaded.removeprefix(f"{PACKAGE}."), None)
+    importlib.invalidate_caches()
+    return importlib.import_module(f"{PACKAGE}.{name}")
 
 
 def _make_sendable(function: EventFunction) -> None:
@@ -189,14 +192,14 @@ def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Sett
     A job says which of its options are topics by their annotation. Its sink would wait a minute for one.
     """
     parameters = inspect.signature(module.build).parameters.values()
-    used = {p.name: str(options.get(p.name, p.default)) for p in parameters if p.annotation == "Topic"}
+    used = {p.name: str(options.get(p.name, p.default)) for p in parameters if p.annotation in ("Topic", "Versions")}
     for topic in filter(None, ";".join(used.values()).split(";")):
         topics.offsets(topic, settings=settings)
     return used
 
 
-def _start(module: ModuleType, start: str | Mapping[int, int], source: str, settings: Settings) -> dict[str, Any]:
-    """Return the option `start` for a job that has it, with "now" as offsets.
+def _start(module: ModuleType, start: str | Mapping[Any, Any], source: str, settings: Settings) -> dict[str, Any]:
+    """Return the option `start` for a job that has it, with "now" as offsets; by topic, if there are several.
 
     Flink's own "latest" is looked up when its reader starts: events sent just before would be missed.
     """
@@ -204,11 +207,12 @@ def _start(module: ModuleType, start: str | Mapping[int, int], source: str, sett
         return {}
     if start != "now":
         return {"start": start}
-    ends = topics.offsets(source, committed=False, settings=settings)
-    return {"start": {number: high for number, (_, high) in ends.items()}}
+    ends = {topic: topics.offsets(topic, committed=False, settings=settings) for topic in source.split(";")}
+    starts = {topic: {number: high for number, (_, high) in bounds.items()} for topic, bounds in ends.items()}
+    return {"start": starts if len(starts) > 1 else starts[source]}
 
 
-def _begun(name: str, source: str, start: str | Mapping[int, int], settings: Settings) -> dict[str, str]:
+def _begun(name: str, source: str, start: str | Mapping[Any, Any], settings: Settings) -> dict[str, str]:
     """Return, as a note for `drain`, the offsets that the job begins with: no later run changes them."""
     begun = {}
     for topic in source.split(";") if source else ():
@@ -217,14 +221,16 @@ def _begun(name: str, source: str, start: str | Mapping[int, int], settings: Set
             behind = groups.lag(name, topic, settings=settings)
             begun[topic] = {n: low if start == "earliest" else high - behind[n] for n, (low, high) in ends.items()}
         else:
-            begun[topic] = dict(start)
+            begun[topic] = dict(start.get(topic, start))
     return {"start": json.dumps(begun)}
 
 
 def _notes(module: ModuleType, name: str, used: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is written down with the job, for pictures: its topics; for `drain`: its source's time-out."""
-    notes = {"job": name, "source": used.get("source", "")}
-    idle_timeout = inspect.signature(module.build).parameters.get("idle_timeout_seconds")
+    """Return what is written down with the job, for pictures: its topics; for `drain`: what it reads, the time-out."""
+    parameters = inspect.signature(module.build).parameters
+    versions = [topic for option, topic in used.items() if parameters[option].annotation == "Versions"]
+    notes = {"job": name, "source": used.get("source", ""), "versions": ";".join(versions)}
+    idle_timeout = parameters.get("idle_timeout_seconds")
     if idle_timeout:
         notes["idle-timeout"] = str(options.get("idle_timeout_seconds", idle_timeout.default))
     return notes | {f"topic-{option}": topic for option, topic in used.items()}
@@ -284,10 +290,17 @@ def _execute(
     with gateway.translated(settings, name):
         environment = gateway.remote_environment(settings, configuration)
         environment.get_config().set_global_job_parameters(parameters)
-        module.build(environment, module.Kafka.from_environment(settings.environment()), name=name, **options)
+        module.build(environment, name=name, **_services(module, settings), **options)
         gateway.renumber_uids(environment)
         client = environment.execute_async(settings.named(name))
         return Job(str(client.get_job_id()), name, settings)
+
+
+def _services(module: ModuleType, settings: Settings) -> dict[str, Any]:
+    """Return the services that a job reaches, by the names of its options: Kafka, and for some Elasticsearch."""
+    known = {"kafka": "Kafka", "elasticsearch": "Elasticsearch"}
+    used = {option: getattr(module, kind) for option, kind in known.items() if hasattr(module, kind)}
+    return {option: kind.from_environment(settings.environment()) for option, kind in used.items()}
 
 
 def _make_room(name: str, parallelism: int, settings: Settings) -> None:

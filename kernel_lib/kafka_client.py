@@ -12,6 +12,7 @@ only times out. `Heard` keeps what it said, and `translated` puts both together:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 
 import msgspec
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message
-from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata  # type: ignore[attr-defined]
 
 from kernel_lib.errors import (
     AuthenticationFailed,
@@ -242,10 +243,14 @@ def wait_everywhere(
     settings: Settings, metadata: ClusterMetadata, check: Callable[[ClusterMetadata], bool], what: str
 ) -> None:
     """Wait until `check` is true of what each broker knows; `what` completes "Waited 9 s for ..."."""
-    # Each broker learns of a change in its own time, and the next question may go to any of them.
-    for broker in metadata.brokers.values():
+
+    def wait_for(broker: BrokerMetadata) -> None:
         connection = settings.kafka_client() | {"bootstrap.servers": f"{broker.host}:{broker.port}"}
-        wait_until(lambda: check(_view(connection)), ANSWER_SECONDS, what)  # noqa: B023
+        wait_until(lambda: check(_view(connection)), ANSWER_SECONDS, what)
+
+    # Each broker learns of a change in its own time, and the next question may go to any of them.
+    with ThreadPoolExecutor(len(metadata.brokers)) as side_by_side:
+        list(side_by_side.map(wait_for, metadata.brokers.values()))
 
 
 def _view(connection: dict[str, Any]) -> ClusterMetadata:

@@ -1,38 +1,65 @@
 """Own the course's pipeline: the producers and jobs that run together, started and stopped as one.
 
 >>> pipeline.start(events_per_second=100)
-'user-events at 100/s; job count_events runs'
+'100 events/s into 4 topics; 6 jobs run: count_events, dead_letters, ...'
 >>> pipeline.stop()
+'stopped after 1,204 events; 6 jobs were drained'
+
+Six jobs at parallelism 1 take six of the eight slots; a lesson beside them has two.
 """
 
 from __future__ import annotations
 
-from kernel_lib import jobs, producer, topics
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from kernel_lib import jobs, producer, reference, topics
 from kernel_lib.settings import Settings, load
 
-JOBS = ("count_events",)
+JOBS = (
+    "count_events",
+    "dead_letters",
+    "track_sessions",
+    "match_fraud",
+    "enrich_transactions",
+    "detect_anomalies",
+)
+# The share of all events that a stream sends, and what is planted in it for the jobs to find.
+STREAMS: dict[str, tuple[float, dict[str, Any]]] = {
+    "user-events": (0.6, {"malformed_share": 0.002}),
+    "transactions": (0.2, {"fraud_share": 0.01}),
+    "iot-sensors": (0.19, {"anomaly_share": 0.01}),
+    "system-metrics": (0.01, {}),
+}
 NAME = "pipeline"
 
 
 def start(*, events_per_second: float = 100, seed: int = 1, settings: Settings | None = None) -> str:
-    """Create the topics, submit the jobs, start the producers; return what runs, in words.
+    """Create the topics, publish the reference data, submit the jobs, start the producers; return what runs, in words.
 
-    The jobs belong to the course and outlive this kernel; the producers end with it.
+    `events_per_second` are those of all four streams together. The jobs belong to the course and outlive this process;
+    the producers end with it.
     """
     settings = settings or load()
     topics.create_all(settings=settings)
-    submitted = [jobs.submit(name, owner="course", settings=settings) for name in JOBS]
-    producer.start("user-events", events_per_second=events_per_second, seed=seed, name=NAME, settings=settings)
+    reference.publish(seed, settings=settings)
+    with ThreadPoolExecutor(len(JOBS)) as side_by_side:  # some wait until each subtask has acknowledged its parameters
+        submitted = list(side_by_side.map(partial(jobs.submit, parallelism=1, owner="course", settings=settings), JOBS))
+    for topic, (share, knobs) in STREAMS.items():
+        rate = share * events_per_second
+        producer.start(topic, events_per_second=rate, seed=seed, name=NAME, settings=settings, **knobs)
     for job in submitted:
         job.wait_running()
-    return f"user-events at {events_per_second:g}/s; job {' and '.join(JOBS)} runs"
+    return f"{events_per_second:g} events/s into {len(STREAMS)} topics; {len(JOBS)} jobs run: {', '.join(JOBS)}"
 
 
 def stop(*, settings: Settings | None = None) -> str:
     """Stop the producers, drain the jobs, and return what was done, in words."""
     settings = settings or load()
-    stopped = [each.stop().sent for each in producer.running() if each.topic == "user-events"]
-    for job in jobs.running(settings=settings):
-        if job.name in JOBS:
-            job.drain()
-    return f"stopped after {sum(stopped):,} events" if stopped else "no producer of this notebook was running"
+    stopped = [each.stop().sent for each in producer.running(NAME)]
+    drained = [job for job in jobs.running(settings=settings) if job.name in JOBS]
+    with ThreadPoolExecutor(len(JOBS)) as side_by_side:
+        list(side_by_side.map(jobs.Job.drain, drained))
+    sent = f"stopped after {sum(stopped):,} events" if stopped else "no producer of this notebook was running"
+    return f"{sent}; {len(drained)} jobs were drained" if drained else sent

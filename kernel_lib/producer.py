@@ -217,9 +217,9 @@ def start(
     return started
 
 
-def running() -> list[Producer]:
-    """Return the producers that this process started and that still run."""
-    return [each for each in _registry.values() if each.alive]
+def running(name: str | None = None) -> list[Producer]:
+    """Return the producers that this process started and that still run, all or those of a name."""
+    return [each for (_, _, own), each in _registry.items() if each.alive and name in (None, own)]
 
 
 def stop_all() -> None:

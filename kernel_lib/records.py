@@ -78,6 +78,40 @@ class SystemMetric(msgspec.Struct, frozen=True):
     sentAt: int = 0
 
 
+class User(msgspec.Struct, frozen=True):
+    """Reference data about a user, in the compacted topic `users`; `tier` is "basic", "silver" or "gold"."""
+
+    userId: str
+    city: str
+    country: str
+    tier: str
+
+
+class Merchant(msgspec.Struct, frozen=True):
+    """Reference data about a merchant, in the compacted topic `merchants`; the online shop has no city and no place."""
+
+    merchantId: str
+    category: str
+    city: str
+    location: Location | None
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """What a job found in events: `alert` names the pattern, `severity` is "low", "medium" or "high".
+
+    `key` is the user or sensor, `timestamp` the event time at which the pattern was complete, `eventIds` the events
+    of which it is made, `explanation` says it in words. `sentAt` is when the last of them was handed to the producer.
+    """
+
+    alert: str
+    severity: str
+    key: str
+    timestamp: str
+    eventIds: tuple[str, ...]
+    explanation: str
+    sentAt: int = 0
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """A record that could not be used: why, where it is (`topic` is the short name), and its raw text."""
 
@@ -112,6 +146,7 @@ TOPICS = (
     TopicSpec("processed-events", append_time=True),
     TopicSpec("alerts", append_time=True),
     TopicSpec("metrics", append_time=True),
+    TopicSpec("late-events", append_time=True),
     TopicSpec("dead-letters", append_time=True),
     TopicSpec("acknowledgements", append_time=True),
     TopicSpec("users", compacted=True),
@@ -119,6 +154,7 @@ TOPICS = (
     TopicSpec("control", compacted=True),
 )
 
+INDEX_PREFIX = "course-"
 PARTITIONS = 6
 REPLICATION_FACTOR = 3
 MIN_INSYNC_REPLICAS = 2

@@ -55,6 +55,11 @@ class ServiceStatus:
     def healthy(self) -> bool:
         return self.state == "healthy"
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether it should run and does not: one that was never started waits for a later lesson."""
+        return not self.healthy and self.reason != NOT_STARTED
+
 
 def names(*, settings: Settings | None = None) -> list[str]:
     """Return the names of all services that the course runs, in the order in which they start."""

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from kernel_lib.errors import ConfigurationError
+from kernel_lib.records import INDEX_PREFIX
 
 
 class Service(BaseModel):
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     elasticsearch_url: str
     elasticsearch_user: str = ""
     elasticsearch_password: SecretStr = SecretStr("")
-    elasticsearch_index_prefix: str = "course-"
+    elasticsearch_index_prefix: str = INDEX_PREFIX
     prometheus_url: str = ""
     grafana_url: str = ""
     supervisor_user: str = ""
@@ -91,6 +92,10 @@ class Settings(BaseSettings):
             "SASL_MECHANISM": self.sasl_mechanism,
             "SASL_USERNAME": self.sasl_username,
             "SASL_PASSWORD": self.sasl_password.get_secret_value(),
+            "ELASTICSEARCH_URL": self.elasticsearch_url,
+            "ELASTICSEARCH_USER": self.elasticsearch_user,
+            "ELASTICSEARCH_PASSWORD": self.elasticsearch_password.get_secret_value(),
+            "ELASTICSEARCH_INDEX_PREFIX": self.elasticsearch_index_prefix,
             "NAMESPACE": self.namespace,
         }
 

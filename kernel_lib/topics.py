@@ -243,14 +243,20 @@ def _offsets(
     return {number: (low[number], high[number]) for number in partitions}
 
 
-def delete(name: str, *, settings: Settings | None = None) -> None:
-    """Delete a topic and wait until it is gone; raises NotFound."""
+def delete(*names: str, settings: Settings | None = None) -> None:
+    """Delete topics and wait until they are gone; raises NotFound, and deletes nothing, if one does not exist."""
     settings = settings or load()
-    full_name = settings.named(name)
-    with kafka_client.asking(settings, name) as (admin, metadata):
-        admin.delete_topics([full_name], **_PATIENCE)[full_name].result()
+    full_names = {settings.named(name): name for name in names}
+    if not full_names:
+        return
+    with kafka_client.asking(settings) as (admin, metadata):
+        for full_name, name in full_names.items():
+            if full_name not in metadata.topics:
+                raise kafka_client.unknown_topic(settings, name, metadata)
+        for future in admin.delete_topics(list(full_names), **_PATIENCE).values():
+            future.result()
         kafka_client.wait_everywhere(
-            settings, metadata, lambda view: full_name not in view.topics, f"topic {full_name} to be gone"
+            settings, metadata, lambda view: not full_names.keys() & view.topics, f"{', '.join(full_names)} to be gone"
         )
     kafka_client.forget_clients()
 

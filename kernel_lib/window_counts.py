@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -13,9 +14,10 @@ import msgspec
 
 from kernel_lib import oracle, runs, topics
 from kernel_lib.kafka_client import Record
-from kernel_lib.oracle import Comparison
+from kernel_lib.oracle import Comparison, Window
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
+from kernel_lib.timestamps import epoch_ms
 
 MOST_RECORDS = 1_000_000
 SECOND = timedelta(seconds=1)
@@ -55,5 +57,7 @@ def compared(
     """
     settings = settings or load()
     since_ms = runs.Run.open(producer.run).identity.started_ms
-    records = topics.read(topic, since_ms=since_ms, limit=MOST_RECORDS, settings=settings)
-    return oracle.compare(oracle.window_counts(records), oracle.sent_by_window([producer], window), drained=drained)
+    counted: Counter[Window] = Counter()
+    for row in parsed(topics.read(topic, since_ms=since_ms, limit=MOST_RECORDS, settings=settings)):
+        counted[Window(round(epoch_ms(row.windowStart)), row.eventType)] += row.count
+    return oracle.compare(counted, oracle.sent_by_window([producer], window), drained=drained)

@@ -12,8 +12,7 @@ def remove(settings: Settings) -> None:
     for place in (settings, settings.model_copy(update={"namespace": f"{settings.namespace}-exercise"})):
         for job in jobs.running(settings=place):
             job.cancel()
-        for name in topics.list_names(settings=place):
-            topics.delete(name, settings=place)
+        topics.delete(*topics.list_names(settings=place), settings=place)
         for name in indices.list_names(settings=place):
             indices.delete(name, settings=place)
     indices.delete_templates(settings=settings)

@@ -26,7 +26,7 @@ HOMES_OF_CLIENTS = {
     "supervisor": {"infra/reaper.py", "infra/supervisor_rpc.py"},
     "jgo": {"infra/artifacts.py"},
     "jinja2": {"infra/render.py"},
-    "click": {"infra/cli.py"},
+    "click": {"infra/cli.py", "infra/instructor.py"},
     "pydantic_settings": {"kernel_lib/settings.py"},
 }
 

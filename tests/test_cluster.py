@@ -71,3 +71,10 @@ def test_a_cluster_that_is_down_is_named_with_its_address(
         cluster.get(settings, "/overview")
     assert failure.value.address == url
     assert "refused" in failure.value.cause
+
+
+def test_a_taskmanager_that_cannot_start_python_any_more_is_said_to_be_so() -> None:
+    trace = """java.lang.Error: java.lang.InterruptedException
+	at pemja.core.PythonInterpreter$MainInterpreter.initialize(PythonInterpreter.java:406)
+Caused by: java.lang.InterruptedException"""
+    assert root_cause(trace).startswith("a TaskManager was interrupted while it started Python")

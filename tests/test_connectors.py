@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from flink_jobs.connectors import LANES, Kafka, configuration, seconds
+from flink_jobs.connectors import LANES, Kafka, Until, configuration, seconds
 
 COLUMNS = "  `a` STRING"
 
@@ -43,6 +43,19 @@ def test_a_source_begins_where_it_is_told(kafka: Kafka) -> None:
     assert "'partition:0,offset:7;partition:1,offset:0'" in kafka.source(
         "t", "a", COLUMNS, group="g", start={1: 0, 0: 7}
     )
+
+
+def test_of_the_starts_of_several_topics_a_source_takes_its_own(kafka: Kafka) -> None:
+    start = {"a": {0: 7}, "b": {0: 9}}
+    assert "'partition:0,offset:9'" in kafka.source("t", "b", COLUMNS, group="g", start=start)
+
+
+def test_versions_are_read_by_key_and_valid_from_their_timestamp(kafka: Kafka) -> None:
+    made = kafka.versions("t", "users", COLUMNS, group="g", key="userId", idle_timeout_seconds=8)
+    assert "'topic' = 'ns.users'" in made
+    assert "PRIMARY KEY (`userId`) NOT ENFORCED" in made
+    assert "METADATA FROM 'timestamp' VIRTUAL" in made
+    assert "'scan.watermark.idle-timeout' = '8000 ms'" in made
 
 
 def test_a_sink_is_exactly_once_with_ids_that_are_the_same_in_every_run(kafka: Kafka) -> None:
@@ -104,3 +117,35 @@ def test_every_job_is_exactly_once_rescalable_and_gives_up_soon() -> None:
 def test_an_idle_time_out_too_short_for_a_drain_is_refused(kafka: Kafka) -> None:
     with pytest.raises(ValueError, match="idle_timeout_seconds is 2"):
         kafka.source("t", "a", COLUMNS, group="g", idle_timeout_seconds=2)
+
+
+def test_a_source_can_send_a_watermark_after_each_event(kafka: Kafka) -> None:
+    asked = "'scan.watermark.emit.strategy' = 'on-event'"
+    assert asked in kafka.source("t", "a", COLUMNS, group="g", watermark_each_event=True)
+    assert asked not in kafka.source("t", "a", COLUMNS, group="g")
+
+
+@pytest.mark.parametrize(
+    ("until", "options"),
+    [
+        (None, []),
+        ("latest", ["'scan.bounded.mode' = 'latest-offset'"]),
+        (
+            {1: 5, 0: 7},
+            [
+                "'scan.bounded.mode' = 'specific-offsets'",
+                "'scan.bounded.specific-offsets' = 'partition:0,offset:7;partition:1,offset:5'",
+            ],
+        ),
+    ],
+)
+def test_a_source_can_have_an_end(kafka: Kafka, until: Until, options: list[str]) -> None:
+    lines = kafka.source("t", "a", COLUMNS, group="g", until=until).splitlines()
+    assert [line.strip().rstrip(",") for line in lines if "scan.bounded" in line] == options
+
+
+def test_an_updating_sink_has_its_key_as_primary_key(kafka: Kafka) -> None:
+    statement = kafka.sink("t", "a", COLUMNS, job="j", key="id", updating=True)
+    assert "'connector' = 'upsert-kafka'" in statement
+    assert "PRIMARY KEY (`id`) NOT ENFORCED" in statement
+    assert "key.fields" not in statement

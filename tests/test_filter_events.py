@@ -1,7 +1,6 @@
 import pytest
-from pyflink.common import Row
 
-from flink_jobs.filter_events import FIELDS, PARAMETERS, passes, user_of
+from flink_jobs.filter_events import PARAMETERS, passes
 from flink_jobs.parameters import Parameters
 
 EVENT = {"eventType": "search", "duration": 2.5}
@@ -19,7 +18,3 @@ EVENT = {"eventType": "search", "duration": 2.5}
 )
 def test_an_event_passes_if_it_is_long_enough_and_of_the_wanted_type(in_force: Parameters, passed: bool) -> None:
     assert passes(EVENT, in_force) is passed
-
-
-def test_events_are_spread_by_user() -> None:
-    assert user_of(Row(*FIELDS)) == "userId"

@@ -176,11 +176,16 @@ def test_the_next_submit_begins_with_the_parameters_that_were_set_last(settings:
     assert passed(settings) == {"again": LONG}
 
 
-def test_the_first_event_meets_the_parameters_and_not_the_defaults(settings: Settings) -> None:
-    """Fails when the job is not told at its start what it begins with."""
+def test_the_first_event_meets_the_parameters_and_not_the_defaults(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when the job is not told at its start what it begins with: this one never reads it."""
+    topics.create("unheard", compacted=True, settings=settings)
+    monkeypatch.setattr(jobs, "PARAMETERS_SECONDS", 1.0)
     send(settings, "waiting")
-    job = jobs.submit(JOB, start="earliest", minimum_duration=3, settings=settings)
-    job.drain()
+    with pytest.raises(JobFailed, match="did not acknowledge its parameters"):
+        jobs.submit(JOB, start="earliest", control="unheard", minimum_duration=3, settings=settings)
+    jobs.find(JOB, settings=settings).drain()
     assert passed(settings) == {"waiting": LONG}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from flink_jobs import count_events
 from flink_jobs.connectors import Kafka, configuration
-from kernel_lib import gateway, groups, jobs, topics
+from kernel_lib import gateway, groups, jobs, oracle, producer, topics
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
@@ -97,6 +97,43 @@ def test_the_window_s_size_is_an_argument(settings: Settings) -> None:
     assert sorted(row["count"] for row in read(settings, "metrics")) == [60, 120]
 
 
+def test_windows_of_one_and_of_five_minutes_count_what_was_sent(settings: Settings) -> None:
+    """Fails when windows of minutes have another size than they are told, or begin at another minute."""
+    windows = {"one": timedelta(minutes=1), "five": timedelta(minutes=5)}
+    for name in windows:
+        topics.create(name, settings=settings)
+    running = [
+        jobs.submit(
+            "count_events",
+            name=name,
+            counts=name,
+            passed="",
+            window_seconds=window.total_seconds(),
+            out_of_orderness_seconds=3600,
+            settings=settings,
+        )
+        for name, window in windows.items()
+    ]
+    for job in running:
+        job.wait_running()
+    # Sent within seconds, they happened in a quarter of an hour or more before that.
+    knobs: dict[str, Any] = {
+        "delay_ms": 900_000,
+        "jitter_ms": 200_000,
+        "malformed_share": 0.02,
+        "duplicate_share": 0.02,
+    }
+    with producer.start("user-events", events_per_second=3000, count=6000, seed=6, settings=settings, **knobs) as shop:
+        shop.wait(60)
+    for job in running:
+        job.drain()
+    for name, window in windows.items():
+        counted = oracle.window_counts(topics.read(name, limit=100_000, settings=settings))
+        comparison = oracle.compare(counted, oracle.sent_by_window([shop], window), drained=True)
+        assert comparison.equal, (name, comparison.text, comparison.differences[:30])
+        assert comparison.windows >= timedelta(minutes=15) / window
+
+
 def test_events_pass_through_as_they_were_sent_keyed_by_user(settings: Settings) -> None:
     """Fails when a time loses its milliseconds on the way, or the key is another column."""
     job = jobs.submit("count_events", settings=settings)
@@ -143,24 +180,24 @@ def test_events_need_not_be_passed_on(settings: Settings) -> None:
     assert read(settings, "processed-events") == []
 
 
-def test_a_window_s_result_is_written_soon_after_it_closed(settings: Settings) -> None:
-    """Fails when windows are held back for longer than the bound for out-of-orderness says, e.g. by 5 s."""
-    topics.create("timed-metrics", append_time=True, settings=settings)
-    job = jobs.submit("count_events", counts="timed-metrics", settings=settings).wait_running()
-    numbers = iter(range(1_000_000))
-    closed = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
-    end = closed.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def test_a_window_s_result_is_written_when_the_watermark_passes_its_end(settings: Settings) -> None:
+    """Fails when the bound for out-of-orderness is another one than is asked for, e.g. 0 or 5 s."""
+    topics.create("one-partition", partitions=1, settings=settings)
+    job = jobs.submit("count_events", source="one-partition", out_of_orderness_seconds=0.5, settings=settings)
 
-    def written_ms() -> list[int]:
-        # Both partitions go on: a window closes when the time of every partition has passed its end.
-        for key in (b"a", b"b", b"c", b"d"):
-            value = json.dumps(event(next(numbers), datetime.now(UTC))).encode()
-            topics.write("user-events", value, key=key, settings=settings)
-        records = topics.read("timed-metrics", settings=settings)
-        return [record.timestamp_ms for record in records if record.json()["windowEnd"] == end]
+    def send_and_wait(number: int, milliseconds: int) -> None:
+        value = json.dumps(event(number, START + timedelta(milliseconds=milliseconds))).encode()
+        topics.write("one-partition", value, settings=settings)
+        # Offsets are committed with a checkpoint, and so are the results that came before it.
+        wait_until(
+            lambda: groups.lag("count_events", "one-partition", settings=settings) == {0: 0}, 30, "it to be read"
+        )
 
-    [when_ms] = wait_until(written_ms, 30, "the window's result")
-    assert 500 <= when_ms - closed.timestamp() * 1000 < 4000
+    send_and_wait(0, 0)
+    send_and_wait(1, 1498)
+    assert read(settings, "metrics") == []
+    send_and_wait(2, 1499)  # a watermark of 999 ms says that nothing of the first second is to come
+    assert [row["count"] for row in wait_until(lambda: read(settings, "metrics"), 30, "the window's result")] == [1]
     job.cancel()
 
 

@@ -89,3 +89,17 @@ def test_without_transactions_a_killed_taskmanager_is_seen_in_the_ledger(
     if guarantee == "at-least-once":
         assert figures.duplicate > 0, figures.text
         assert figures.missing == 0, figures.text
+
+
+@pytest.mark.timeout(300)  # a TaskManager dies and comes back
+def test_a_new_run_aborts_the_transaction_that_a_killed_one_left_open(shop: Producer, settings: Settings) -> None:
+    """Fails when transactional ids are others in each run: readers then wait ten minutes for what was left open."""
+    relay = submit(settings.model_copy(update={"flink_checkpoint_interval": 600_000}), "exactly-once")
+    wait_until(lambda: topics.read("relayed", committed=False, settings=settings), 30, "uncommitted results")
+    with killed(relay.taskmanagers()[0], settings):
+        relay.cancel()
+    shop.stop()
+    submit(settings, "exactly-once").drain(120)
+    with Ledger(shop, "relayed", settings=settings) as book:
+        figures = book.settle(30)
+    assert figures.exact, figures.text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kernel_lib import jobs, producer, services, task_metrics, topics, window_counts
+from kernel_lib import groups, jobs, producer, services, task_metrics, topics, window_counts
 from kernel_lib.errors import ConfigurationError, JobFailed, NoFreeSlots
 from kernel_lib.ledger import Ledger
 from kernel_lib.producer import Producer
@@ -82,21 +82,23 @@ def test_what_is_counted_equals_what_is_sent_over_a_savepoint_and_rescaling(shop
 @pytest.mark.usefixtures("two_topics")
 def test_a_drain_waits_for_what_a_restored_job_reads_again(settings: Settings) -> None:
     """Fails when a restored job is noted to begin where its topic ends at the submit."""
-    job = submit(settings, function=slow)
+    job = submit(settings, name="copy")
     send(settings, 0, 5)
     wait_until(lambda: results(settings), 30, "the first results")
     location = job.savepoint()
     assert job.state() == "RUNNING"
     send(settings, 5, 600, padding="x" * 20_000)  # more than fits between source and function
     wait_until(lambda: len(results(settings)) == 605, 60, "the results of the first run")
+    wait_until(lambda: not any(groups.lag("copy", "events", settings=settings).values()), 30, "its last commit")
     job.cancel()
-    submit(settings, function=slow, restore=location).drain()
+    submit(settings, function=slow, name="copy", restore=location).drain()
     twice = Counter(results(settings))
     assert [twice[f"r-{n}"] for n in range(605)] == [1] * 5 + [2] * 600
 
 
 @pytest.mark.usefixtures("two_topics")
 def test_a_restored_job_with_nothing_to_read_is_drained(settings: Settings) -> None:
+    """Fails when only records that this run has read count as read, and not what it was restored with."""
     job = submit(settings)
     send(settings, 0, 5)
     wait_until(lambda: results(settings), 30, "the first results")

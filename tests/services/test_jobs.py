@@ -135,6 +135,8 @@ def test_a_function_with_its_helper_and_a_global_runs_on_the_cluster(
 
 @pytest.mark.usefixtures("two_topics")
 def test_results_keep_their_event_id_and_key_and_poison_is_skipped(settings: Settings) -> None:
+    """Fails when the result loses the eventId or the key, or a list is taken for an event."""
+
     def odd_only(event: Event) -> Event | None:
         return {"odd": True} if event["value"] % 2 else None
 
@@ -148,6 +150,8 @@ def test_results_keep_their_event_id_and_key_and_poison_is_skipped(settings: Set
 
 @pytest.mark.usefixtures("two_topics")
 def test_submitting_again_replaces_the_job_and_runs_the_new_code(settings: Settings) -> None:
+    """Fails when the live job of the same name is not cancelled."""
+
     def version_one(event: Event) -> Event:
         return {"version": 1}
 
@@ -166,6 +170,7 @@ def test_submitting_again_replaces_the_job_and_runs_the_new_code(settings: Setti
 
 @pytest.mark.usefixtures("two_topics")
 def test_an_edited_job_file_runs_as_it_is_now(settings: Settings, job_folder: Path) -> None:
+    """Fails when the job's module is imported and not reloaded."""
     source = """
 from flink_jobs import map_events
 from flink_jobs.connectors import Kafka, Start, Topic
@@ -187,6 +192,7 @@ def answer(event):
 @pytest.mark.usefixtures("two_topics")
 @pytest.mark.parametrize("python_mode", ["thread", "process"])
 def test_a_broken_function_ends_the_job_with_its_root_cause(settings: Settings, python_mode: str) -> None:
+    """Fails when the error of the function is passed on without its name, place and event."""
     job = submit(broken, settings, restart_attempts=1, python_mode=python_mode)
     send(settings, {"eventId": "r-1", "page": "/home"})
     wait_until(lambda: job.state() == "FAILED", 60, "the job to fail")
@@ -202,6 +208,7 @@ def test_a_broken_function_ends_the_job_with_its_root_cause(settings: Settings, 
 
 @pytest.mark.usefixtures("two_topics")
 def test_a_function_that_holds_on_to_this_process_is_refused(settings: Settings) -> None:
+    """Fails when the function is not pickled before the job is made."""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", ""], stdin=pipe) as process:
 
@@ -214,6 +221,7 @@ def test_a_function_that_holds_on_to_this_process_is_refused(settings: Settings)
 
 @pytest.mark.usefixtures("two_topics")
 def test_an_unknown_topic_is_refused_before_the_job_starts(settings: Settings) -> None:
+    """Fails when the topics are not looked up."""
     with pytest.raises(NotFound, match="no topic"):
         jobs.submit(identity, source="events", sink="reslts", settings=settings)
     assert jobs.running(settings=settings) == []
@@ -221,6 +229,7 @@ def test_an_unknown_topic_is_refused_before_the_job_starts(settings: Settings) -
 
 @pytest.mark.usefixtures("two_topics")
 def test_a_job_that_asks_for_too_many_slots_is_told_who_holds_them(settings: Settings) -> None:
+    """Fails when the refusal does not name the job, its lesson and its process."""
     submit(identity, settings, name="holder", lesson="05_first_job")
     with pytest.raises(NoFreeSlots, match="needs 100 free slots") as refusal:
         submit(identity, settings, name="greedy", parallelism=100)
@@ -231,6 +240,7 @@ def test_a_job_that_asks_for_too_many_slots_is_told_who_holds_them(settings: Set
 def test_a_killed_kernel_takes_its_gateway_along_and_its_job_is_cancelled(
     settings: Settings, kernel: Callable[[str], subprocess.Popen[str]]
 ) -> None:
+    """Fails when no owner is taken for gone."""
     process = kernel("kernel")
     job_id, gateway_pid = first_line(process).split()
     process.send_signal(signal.SIGKILL)
@@ -244,6 +254,7 @@ def test_a_killed_kernel_takes_its_gateway_along_and_its_job_is_cancelled(
 def test_a_job_of_the_course_outlives_who_submitted_it(
     settings: Settings, kernel: Callable[[str], subprocess.Popen[str]]
 ) -> None:
+    """Fails when every job belongs to the kernel that submitted it."""
     process = kernel("course")
     job_id, _ = first_line(process).split()
     process.send_signal(signal.SIGKILL)
@@ -256,6 +267,7 @@ def test_a_job_of_the_course_outlives_who_submitted_it(
 def test_a_function_of_main_runs_and_nothing_but_its_own_words_is_printed(
     settings: Settings, kernel: Callable[[str], subprocess.Popen[str]]
 ) -> None:
+    """Fails when the submit prints what it did."""
     process = kernel("kernel")
     first_line(process)
     send(settings, {"eventId": "r-1", "value": 6})
@@ -295,6 +307,7 @@ def test_a_job_shows_its_tasks_their_edges_and_what_they_counted(settings: Setti
 
 @pytest.mark.usefixtures("two_topics")
 def test_a_job_begins_with_what_is_sent_after_the_submit_unless_told(settings: Settings) -> None:
+    """Fails when "now" is the beginning of the topic, or every other start is "now"."""
     send(settings, {"eventId": "before"})
     submit(identity, settings, name="now").drain()
     assert results(settings) == []
@@ -302,24 +315,15 @@ def test_a_job_begins_with_what_is_sent_after_the_submit_unless_told(settings: S
     assert [result["eventId"] for result in results(settings)] == ["before"]
 
 
-@pytest.mark.usefixtures("two_topics")
-def test_a_replaced_run_leaves_no_open_transaction_to_wait_for(settings: Settings) -> None:
-    submit(identity, settings)
-    send(settings, {"eventId": "r-1"})
-    wait_until(lambda: results(settings), 20, "the first result")
-    job = submit(identity, settings)
-    send(settings, {"eventId": "r-2"})
-    job.drain()
-    assert [result["eventId"] for result in results(settings)] == ["r-1", "r-2"]
-
-
 def test_an_unknown_job_is_not_found_and_the_live_ones_are_named(settings: Settings) -> None:
+    """Fails when the live jobs are not named."""
     with pytest.raises(NotFound, match="no job 'nope'") as refusal:
         jobs.find("nope", settings=settings)
     assert refusal.value.cause == "live jobs: none"
 
 
 def test_a_cluster_that_is_down_is_named_within_seconds(settings: Settings, unused_port: int) -> None:
+    """Fails when Kafka is asked first: the topic is then what is missing."""
     elsewhere = load(flink_jobmanager_url=f"http://127.0.0.1:{unused_port}")
     with pytest.raises(ServiceUnavailable, match="Flink at"):
         submit(identity, elsewhere)

@@ -18,8 +18,7 @@ from kernel_lib.settings import Settings, load
 def settings() -> Iterator[Settings]:
     settings = load(namespace=f"t-{secrets.token_hex(4)}")
     yield settings
-    for name in topics.list_names(settings=settings):
-        topics.delete(name, settings=settings)
+    topics.delete(*topics.list_names(settings=settings), settings=settings)
 
 
 @pytest.fixture
@@ -90,6 +89,12 @@ def test_only_topics_of_the_namespace_are_seen(settings: Settings, topic: str) -
 def test_a_deleted_topic_is_gone(settings: Settings, topic: str) -> None:
     topics.delete(topic, settings=settings)
     assert not topics.exists(topic, settings=settings)
+
+
+def test_no_topic_is_deleted_when_one_of_them_does_not_exist(settings: Settings, topic: str) -> None:
+    with pytest.raises(NotFound, match="leters"):
+        topics.delete(topic, "leters", settings=settings)
+    assert topics.exists(topic, settings=settings)
 
 
 def test_an_unknown_topic_is_answered_with_names_that_look_like_it(settings: Settings, topic: str) -> None:
