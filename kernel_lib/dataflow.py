@@ -24,6 +24,7 @@ from kernel_lib.task_metrics import CONTROL_SOURCE, Reading, Shares
 
 READINGS = 4
 RESULTS = ("metrics", "processed-events", "alerts")
+SOURCE = re.compile(r"Source: (?:[\w-]+\.)*(?P<table>\w+)")
 SINK = re.compile(r"(?:Sink: )?(?P<table>\w+)(?:\[\d+\])?: (?P<part>Writer|Committer)")
 LABELS = (
     (re.compile(r"LocalWindowAggregate"), "count (local)"),
@@ -220,7 +221,13 @@ def topic_node(name: str, *, column: int | None = None) -> Node:
 
 def read_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
     """Return the topic that a source task reads."""
-    return parameters.get("topic-control" if vertex_name == CONTROL_SOURCE else "source", "")
+    if vertex_name == CONTROL_SOURCE:
+        return parameters.get("topic-control", "")
+    table = SOURCE.search(vertex_name)
+    source = parameters.get("source", "")
+    by_name = {topic.replace("-", "_"): topic for topic in source.split(";")}
+    named = table and (parameters.get(f"topic-{table['table']}") or by_name.get(table["table"].removeprefix("raw_")))
+    return named or source
 
 
 def written_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@
 >>> plots.stop()
 """
 
+from kernel_lib.plots.anomalies import Anomalies
 from kernel_lib.plots.backpressure import Backpressure
 from kernel_lib.plots.canvas import load
 from kernel_lib.plots.checkpoints import Checkpoints
@@ -14,8 +15,10 @@ from kernel_lib.plots.event_counters import EventCounters
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.event_time import EventTime
 from kernel_lib.plots.kafka_cluster import KafkaCluster
+from kernel_lib.plots.key_groups import KeyGroups
 from kernel_lib.plots.latency import Latency
 from kernel_lib.plots.ledger_board import LedgerBoard
+from kernel_lib.plots.pattern_stages import PatternStages
 from kernel_lib.plots.record_tape import RecordTape
 from kernel_lib.plots.recovery import Recovery
 from kernel_lib.plots.refresher import pace, stop
@@ -29,6 +32,7 @@ from kernel_lib.plots.windows import Windows
 from kernel_lib.plots.world_map import WorldMap
 
 __all__ = [
+    "Anomalies",
     "Backpressure",
     "Checkpoints",
     "ConsumerLag",
@@ -37,8 +41,10 @@ __all__ = [
     "EventTime",
     "JobGraph",
     "KafkaCluster",
+    "KeyGroups",
     "Latency",
     "LedgerBoard",
+    "PatternStages",
     "Pipeline",
     "RecordTape",
     "Recovery",

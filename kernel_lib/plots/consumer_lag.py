@@ -154,9 +154,9 @@ def _outlook(lag: int, speed: Pace | None) -> str:
         return "; its pace is not known yet"
     words = f"({speed.written:,.0f}/s written, {speed.committed:,.0f}/s committed)"
     if speed.trend == "falling":
-        return f", falling by {_rate(-speed.growth)} {words}: clear in {_seconds_left(lag, speed)}"
+        return f", falling by {look.rate(-speed.growth)}/s {words}: clear in {_seconds_left(lag, speed)}"
     if speed.trend == "growing":
-        return f", growing by {_rate(speed.growth)} {words}: never clear at this pace"
+        return f", growing by {look.rate(speed.growth)}/s {words}: never clear at this pace"
     if speed.trend == "turning":
         return f", and its pace is changing just now {words}"
     if speed.written < 1 and speed.committed < 1:
@@ -171,10 +171,6 @@ def keeps_up(lag: int, speed: Pace) -> bool:
 
 def _records(count: int) -> str:
     return f"{count:,} record{'' if count == 1 else 's'}"
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:,.0f}/s" if per_second >= 9.5 else f"{per_second:.1f}/s"
 
 
 def _seconds_left(lag: int, speed: Pace) -> str:

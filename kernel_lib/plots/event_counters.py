@@ -27,7 +27,7 @@ from kernel_lib.plots.view import View, first_reason, no_data_since
 RANGES = {"last 10 s": 10.0, "last 60 s": 60.0, "last 10 min": 600.0}
 MOST_KEPT = 100_000
 MOST_BARS = 10
-MOST_CHOICES = 40
+MOST_CHOICES = 20  # of each field
 LABEL_CHARACTERS = 34
 QUIET_AFTER_SECONDS = 6.0
 EVERYTHING = ""
@@ -148,10 +148,12 @@ class EventCounters(View):
     def _offer(self, new: Sequence[Seen]) -> None:
         """Add the values that are new to what one may narrow by."""
         before = len(self._choices)
-        for each in new:
-            for field, value in enumerate(each.values or ()):
-                if len(self._choices) <= MOST_CHOICES:
-                    self._choices.setdefault(f"{self.fields[field]} = {value}", (field, value))
+        taken = Counter(choice[0] for choice in self._choices.values() if choice)
+        for field, value in dict.fromkeys(pair for each in new for pair in enumerate(each.values or ())):
+            name = f"{self.fields[field]} = {value}"
+            if name not in self._choices and taken[field] < MOST_CHOICES:
+                self._choices[name] = (field, value)
+                taken[field] += 1
         if len(self._choices) > before:
             chosen = self.only.value
             names = sorted(self._choices)

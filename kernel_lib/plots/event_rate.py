@@ -25,7 +25,7 @@ from kernel_lib.window_counts import WindowCount
 SECONDS_SHOWN = 60
 QUIET_AFTER_SECONDS = 6.0
 # A window's types come from several partitions, one a moment after the other: draw them together.
-SETTLED_SECONDS = 0.3
+SETTLED_SECONDS = 0.5
 LABEL_SHARE = 0.075
 # From the most to the least frequent, so that thick bands lie at the bottom.
 SHOP_TYPES = ("page_view", "search", "add_to_cart", "login", "purchase", "logout")
@@ -70,6 +70,23 @@ def apart(heights: Any, room: float) -> Any:
     return np.maximum.accumulate(heights - steps) + steps if len(heights) else heights
 
 
+class Settling:
+    """Holds the rows of a window back until all of its types had time to come."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, tuple[float, list[WindowCount]]] = {}
+
+    def add(self, rows: Iterable[WindowCount], now: float) -> None:
+        """Take rows that came at `now` (epoch s)."""
+        for row in rows:
+            self._windows.setdefault(row.windowEnd, (now, []))[1].append(row)
+
+    def settled(self, now: float) -> list[WindowCount]:
+        """Hand out the rows of the windows whose first row is old enough."""
+        ends = [end for end, (since, _) in self._windows.items() if now - since >= SETTLED_SECONDS]
+        return [row for end in ends for row in self._windows.pop(end)[1]]
+
+
 class EventRate(View):
     """Events per second of each type over the last minute, stacked."""
 
@@ -85,8 +102,7 @@ class EventRate(View):
         self.types = tuple(types)
         self._because = because or (lambda: "no window closes: a producer must send and the job must run")
         self._counts: deque[WindowCount] = deque(maxlen=SECONDS_SHOWN * 3 * (len(self.types) + 1))
-        self._fresh: list[WindowCount] = []
-        self._fresh_since = 0.0
+        self._settling = Settling()
         self._arrived_at: float | None = None
         self.labels = ColumnDataSource(label_columns(rate_columns([], self.types), self.types))
         source = ColumnDataSource(rate_columns([], self.types))
@@ -97,18 +113,16 @@ class EventRate(View):
         fresh = window_counts.parsed(self.tail.poll())
         if fresh:
             self._arrived_at = now
-            self._fresh_since = self._fresh_since if self._fresh else now
-            self._fresh.extend(fresh)
-        if self._fresh and now - self._fresh_since >= SETTLED_SECONDS:
-            self._show()
+            self._settling.add(fresh, now)
+        if settled := self._settling.settled(now):
+            self._show(settled)
         self._move()
         quiet = self._arrived_at is None or now - self._arrived_at > QUIET_AFTER_SECONDS
         self.quiet_because = first_reason(self.tail.problem, self._because) if quiet else ""
         return no_data_since(self._arrived_at, self.quiet_because) if quiet else self._sentence()
 
-    def _show(self) -> None:
-        self._counts.extend(self._fresh)
-        self._fresh.clear()
+    def _show(self, rows: Sequence[WindowCount]) -> None:
+        self._counts.extend(rows)
         columns = rate_columns(self._counts, self.types)
         self.source.data = columns
         self.labels.data = label_columns(columns, self.types)

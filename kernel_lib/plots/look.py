@@ -74,6 +74,11 @@ def name_rows(plot: Any, names: Sequence[str]) -> None:
         plot.y_range.update(start=-0.6, end=max(len(labels), 1) - 0.4)
 
 
+def rate(per_second: float) -> str:
+    """Return a rate as people say it: 0, 4.3, 61, 12,300."""
+    return f"{per_second:,.0f}" if per_second >= 9.5 or per_second == 0 else f"{per_second:.1f}"
+
+
 def bare(plot: Any) -> Any:
     """Take the axes and the grid away: for pictures whose positions mean nothing."""
     plot.axis.visible = False

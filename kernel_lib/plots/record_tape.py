@@ -80,13 +80,18 @@ def cell_columns(cells: Sequence[Cell], end: int, kinds: Sequence[str]) -> Colum
         "at": [each.at_ms for each in shown],
         "colour": [colour(each.kind, kinds) for each in shown],
         "alpha": [0.85 if each.kind else 0.0 for each in shown],
-        "letter": [each.kind[:1] for each in shown],
+        "initials": [initials(each.kind) for each in shown],
     }
 
 
 def colour(kind: str, kinds: Sequence[str]) -> str:
     """Return the colour of a kind of event: by the order in which the kinds came."""
     return look.PALETTE[kinds.index(kind) % len(look.PALETTE)] if kind in kinds else look.INK
+
+
+def initials(kind: str) -> str:
+    """Return the first letter of each word of a kind: page_view is "pv", purchase "p"."""
+    return "".join(word[:1] for word in kind.split("_"))
 
 
 def head_columns(heads: Sequence[Head], end: int) -> Columns:
@@ -176,7 +181,7 @@ class RecordTape(View):
             line_color=look.INK, line_alpha=0.5, border_radius=3,
         )  # fmt: skip
         hover.renderers = [cells]
-        look.text(plot, "x", 0, "letter", source, text_color="white", text_font_style="bold")
+        look.text(plot, "x", 0, "initials", source, text_color="white", text_font_style="bold")
         look.text(plot, "x", 0.72, "offset", source, text_color=look.INK, text_font_size="12px")
         plot.segment("x", -0.5, "x", "y", source=self.heads, line_color="colour", line_width=3)
         look.text(

@@ -1,7 +1,7 @@
 """Draw how a job comes back from a failure: when its results stopped, when they came again, when it had caught up.
 
-Question: how long does a failure last, and are its results lost or late? Fault that changes it: kill the TaskManager
-that runs the job.
+Question: for how long does a failure keep results away, and when are they as fresh as before? Fault that changes it:
+kill the TaskManager that runs the job.
     before  "30 results/s; the job has not failed in the last 120 s."
     then    "30 results/s. Failure at 12:00:03 UTC (TaskManager ... is lost): no result for 6.2 s; results were as fresh
             as before after 8.4 s."
@@ -117,13 +117,7 @@ class Recovery(View):
 
     redraw_seconds = 0.5
 
-    def __init__(
-        self,
-        tail: live.TopicTail,
-        job: Job,
-        *,
-        name: str = "recovery",
-    ) -> None:
+    def __init__(self, tail: live.TopicTail, job: Job, *, name: str = "recovery") -> None:
         self.tail = tail
         self.poller = live.Poller(job.failures, every_seconds=1.0)
         self._results: deque[Result] = deque(maxlen=MOST_RESULTS)
@@ -136,6 +130,8 @@ class Recovery(View):
     def draw(self) -> str:
         now = time.time()
         self._results.extend(latency.results(self.tail.poll(), now * 1000, "append"))
+        while self._results and self._results[0].at_ms / 1000 < now - SECONDS_SHOWN - SECONDS_BEFORE:
+            self._results.popleft()
         # Flink forgets its failures with the JobManager: keep those that it has told.
         self._failures |= {each.at: each for each in self.poller.poll() or () if each.at >= self._since}
         ordered = np.array(sorted(self._results)).reshape(-1, 2) / 1000

@@ -127,6 +127,7 @@ class Resources(View):
         )  # fmt: skip
         plot.ygrid.visible = False
         plot.yaxis.visible = first
+        plot.min_border_right = 24  # half of a number at the end of the axis, and a gap
         plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
         plot.xaxis.ticker.desired_num_ticks = 4
         bars = plot.hbar("y", left=0, right=panel, height=0.62, source=source, color=colour, alpha=0.8)

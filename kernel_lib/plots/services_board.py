@@ -30,7 +30,6 @@ COLOURS = {
     "failed": look.BAD,
     "stopped": look.BAD,
 }
-NOT_WANTED = "not started"
 ACTIONS = ("start", "stop", "kill")
 _acting = ThreadPoolExecutor(max_workers=4, thread_name_prefix="board")
 
@@ -42,15 +41,13 @@ def board_columns(statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
 
 def board_sentence(statuses: Sequence[ServiceStatus]) -> str:
     """Return how many services run, and what is the matter with each that does not but should."""
-    wanted = [status for status in statuses if not _waits(status)]
-    troubles = [f"{s.name} is {s.state}{_because(s)}" for s in wanted if not s.healthy]
-    count = f"{len(wanted) - len(troubles)} of {len(wanted)} services are healthy"
-    spare = [f"{status.name} is not started: a later lesson needs it" for status in statuses if _waits(status)]
+    healthy = sum(status.healthy for status in statuses)
+    troubles = [f"{s.name} is {s.state}{_because(s)}" for s in statuses if s.in_trouble]
+    spare = [
+        f"{s.name} is not started: a later lesson needs it" for s in statuses if not s.healthy and not s.in_trouble
+    ]
+    count = f"{healthy} of {healthy + len(troubles)} services are healthy"
     return ". ".join([count, *troubles, *spare]) + "."
-
-
-def _waits(status: ServiceStatus) -> bool:
-    return status.state == "stopped" and status.reason == NOT_WANTED
 
 
 def _because(status: ServiceStatus) -> str:
@@ -145,7 +142,7 @@ def possible_acts(state: str) -> tuple[str, ...]:
 
 def row_html(status: ServiceStatus, note: str = "") -> str:
     """Return a service as one line: colour and word for its state, address, and what to know about it."""
-    colour = look.QUIET if _waits(status) else COLOURS.get(status.state, look.BAD)
+    colour = COLOURS.get(status.state, look.BAD) if status.healthy or status.in_trouble else look.QUIET
     words = note or " · ".join(filter(None, [status.reason, status.remedy and f"try: {status.remedy}"]))
     muted = "color:var(--jp-ui-font-color2)"
     return (

@@ -69,13 +69,8 @@ def label_columns(samples: Sequence[Sample]) -> Columns:
     return {
         "x": [samples[-1].at * 1000] * len(names) if samples else [],
         "y": list(range(len(names))),
-        "text": [f"{words(samples[-1].rates[name])} (most {words(most[name])})" for name in names],
+        "text": [f"{look.rate(samples[-1].rates[name])} (most {look.rate(most[name])})" for name in names],
     }
-
-
-def words(rate: float) -> str:
-    """Return a rate as people say it: 0, 4.3, 61, 12,300."""
-    return f"{rate:,.0f}" if rate >= 9.5 or rate == 0 else f"{rate:.1f}"
 
 
 def throughput_sentence(samples: Sequence[Sample]) -> str:
@@ -87,9 +82,9 @@ def throughput_sentence(samples: Sequence[Sample]) -> str:
         moved = [sample.at for sample in samples if any(sample.rates.values())]
         if not moved:
             return "Nothing has moved in the last minute."
-        before = ", ".join(f"{words(most[name])} in {name}" for name in most if most[name])
+        before = ", ".join(f"{look.rate(most[name])} in {name}" for name in most if most[name])
         return f"Nothing has moved since {live.clock_time(moved[-1])}; before, at most {before}, records/s."
-    said = [f"{name} {words(rate)} ({words(most[name])})" for name, rate in samples[-1].rates.items()]
+    said = [f"{name} {look.rate(rate)} ({look.rate(most[name])})" for name, rate in samples[-1].rates.items()]
     return f"Records/s, and the most of the last minute: {'; '.join(said)}."
 
 
@@ -141,7 +136,5 @@ class Throughput(View):
         look.clock(plot.xaxis)
         plot.ygrid.visible = False
         plot.quad("left", "right", "top", "bottom", source=source, color=look.PALETTE[0], alpha=0.75, line_color=None)
-        look.text(
-            plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=8,
-        )  # fmt: skip
+        look.text(plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=8)
         return plot

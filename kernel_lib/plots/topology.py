@@ -35,8 +35,12 @@ LOAD_PIXELS = 39
 BOX_WIDTH, BOX_HEIGHT = 0.62, 0.66
 FILLS = {"producer": "#4a5568", "topic": "#005a8f", "operator": "#00674b", "job": "#00674b", "failed": "#a83a00"}
 HELD_BACK_FILL, BUSY_FILL = "#8c3a6e", "#8a5a00"
+LABEL_FILL = "#4a5568"
 HELD_BACK, BUSY = 0.2, 0.8
 LABEL_CHARACTERS = 12
+# Where on an arrow its rate may stand, the best place first; and how far apart two of them are, in columns and rows.
+ALONG = (0.5, 0.38, 0.62, 0.28, 0.72)
+LABEL_WIDTH, LABEL_HEIGHT = 0.3, 0.18
 STALE_SECONDS = 6.0
 
 
@@ -96,28 +100,47 @@ def edge_columns(graph: Graph) -> dict[str, Any]:
     end = np.array([at[edge.target] for edge in graph.edges]).reshape(-1, 2)
     rates = np.array([edge.per_second or 0.0 for edge in graph.edges])
     x0, x1 = start[:, 0] + BOX_WIDTH / 2, end[:, 0] - BOX_WIDTH / 2
-    middle = (x0 + x1) / 2
+    y0, y1 = start[:, 1], end[:, 1]
+    text_x, text_y = label_places(x0, y0, x1, y1)
     return {
-        "x0": x0, "y0": start[:, 1], "x1": x1, "y1": end[:, 1], "middle": middle,
-        "text_x": x1 - (1 - BOX_WIDTH) / 2,
-        "text_y": end[:, 1] + 0.15,
+        "x0": x0, "y0": y0, "x1": x1, "y1": y1, "middle": (x0 + x1) / 2, "text_x": text_x, "text_y": text_y,
         "rate": rates,
-        "text": ["" if edge.per_second is None else short(edge.per_second) for edge in graph.edges],
+        "text": ["?" if edge.per_second is None else short(edge.per_second) for edge in graph.edges],
         "width": 1.5 + np.log10(1 + rates),
         "flow": np.where(rates > 0, 0.9, 0.0),
     }  # fmt: skip
+
+
+def label_places(x0: Any, y0: Any, x1: Any, y1: Any) -> tuple[Any, Any]:
+    """Return where to write on each curve: at the first of some places that keeps its distance from other labels."""
+    along = np.array(ALONG)[:, None]
+    # A cubic Bezier curve whose control points lie half way, at the height of its start and of its end.
+    xs = x0 + (x1 - x0) * (1.5 * along * (1 - along) + along**3)
+    ys = y0 + (y1 - y0) * along**2 * (3 - 2 * along)
+    taken: list[tuple[float, float]] = []
+    for curve in zip(xs.T, ys.T, strict=True):
+        places = list(zip(*curve, strict=True))
+        free = (place for place in places if all(_apart(place, other) for other in taken))
+        taken.append(next(free, places[0]))
+    found = np.array(taken).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _apart(place: tuple[float, float], other: tuple[float, float]) -> bool:
+    return abs(place[0] - other[0]) > LABEL_WIDTH or abs(place[1] - other[1]) > LABEL_HEIGHT
 
 
 def short(per_second: float) -> str:
     """Return a rate in as few characters as tell it: 0.4/s, 120/s, 15k/s."""
     if per_second >= 10_000:
         return f"{per_second / 1000:.0f}k/s"
-    return f"{per_second:.0f}/s" if per_second >= 9.5 or per_second == 0 else f"{per_second:.1f}/s"
+    return f"{look.rate(per_second)}/s"
 
 
 def wrapped(label: str) -> str:
-    """Return a label in at most three lines that fit a box."""
-    return "\n".join(textwrap.wrap(label, LABEL_CHARACTERS, max_lines=3, placeholder="…", break_on_hyphens=True))
+    """Return a label in at most three lines that fit a box, broken between words, after hyphens and underscores."""
+    lines = textwrap.wrap(label.replace("_", "_ "), LABEL_CHARACTERS, max_lines=3, placeholder="…")
+    return "\n".join(lines).replace("_ ", "_")
 
 
 def graph_sentence(graph: Graph) -> str:
@@ -196,15 +219,9 @@ class Topology(View):
         look.text(plot, "x", "y", "label", source, text_color="white", text_font_size="12px")
         look.text(plot, "x", "y", "load", source, text_color=look.INK, text_font_size="12px", y_offset=LOAD_PIXELS)
         look.text(
-            plot,
-            "text_x",
-            "text_y",
-            "text",
-            self.edges,
-            text_color=look.INK,
-            text_font_style="bold",
-            text_font_size="12px",
-        )
+            plot, "text_x", "text_y", "text", self.edges, text_color="white", text_font_style="bold",
+            text_font_size="12px", background_fill_color=LABEL_FILL, padding=3, border_radius=4,
+        )  # fmt: skip
         return plot
 
 

@@ -2,7 +2,7 @@
 
 Question: how does a figure develop, and is what I see now usual? Choose the series and how far to look back. Fault that
 changes it: let a device drift or break down, its band widens or the line ends.
-    before  "cpu: 12.3 percent, from 3.1 to 48.0 in the last 60 s."
+    before  "cpu: 12.3 percent, from 3.1 to 48.0 in the last 30 s."
     then    "No data since 12:00:03 UTC (7 s ago) because no value of cpu comes."
 
     >>> plots.Trends(live.TopicTail("system-metrics"), by="metric")
@@ -53,8 +53,8 @@ def points(records: Iterable[Record], by: str) -> list[Point]:
     found = []
     for record in records:
         try:
-            measured = msgspec.json.decode(record.value or b"", type=_Measured)
-            series = msgspec.json.decode(record.value or b"", type=dict[str, Any])[by]
+            fields = msgspec.json.decode(record.value or b"", type=dict[str, Any])
+            measured, series = msgspec.convert(fields, _Measured), fields[by]
             at = epoch_ms(measured.timestamp) / 1000
         except (ValueError, OverflowError, KeyError):  # no JSON, no number, no time, or none that this calendar has
             continue

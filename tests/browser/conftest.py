@@ -33,10 +33,11 @@ def course() -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def address(course: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Lab over a copy of the notebooks and of the gallery."""
+    """A Lab over a copy of the notebooks and of the galleries."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(CHECKOUT / "notebooks", folder / "notebooks")
-    shutil.copy(CHECKOUT / "tests" / "browser" / "gallery.ipynb", folder / "notebooks")
+    for gallery in (CHECKOUT / "tests" / "browser").glob("*.ipynb"):
+        shutil.copy(gallery, folder / "notebooks")
     [port] = free_ports(1)
     command = [sys.executable, "-m", "jupyterlab", f"--config={lab.CONFIGURATION}/jupyter_lab_config.py"]
     command += [f"--ip={HOST}", f"--port={port}", f"--ServerApp.root_dir={folder}", "--allow-root"]

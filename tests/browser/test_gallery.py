@@ -63,7 +63,7 @@ def test_the_pixels_of_a_view_change_while_data_flows(gallery: Page, title: str)
     picture = view_of(gallery, title).locator(".bk-Figure").first
     picture.scroll_into_view_if_needed()
     before = picture.screenshot()
-    wait_until(lambda: picture.screenshot() != before, 20, f"the picture of {title!r} to change")
+    wait_until(lambda: picture.screenshot() != before, 60, f"the picture of {title!r} to change")
 
 
 def test_the_page_does_not_send_back_what_it_draws(gallery: Page) -> None:
@@ -73,7 +73,7 @@ def test_the_page_does_not_send_back_what_it_draws(gallery: Page) -> None:
     network.send("Network.enable")
     picture = view_of(gallery, "Events per second, by type").locator(".bk-Figure").first
     before = picture.screenshot()
-    wait_until(lambda: picture.screenshot() != before, 20, "a redraw")
+    wait_until(lambda: picture.screenshot() != before, 60, "a redraw")
     network.detach()
     assert [frame for frame in frames if '"attr":"data"' in frame] == []
 
@@ -95,19 +95,19 @@ def test_a_switch_in_the_page_silences_a_partition(gallery: Page) -> None:
 
 @pytest.mark.timeout(400)  # four photographs of a page that a processor draws
 def test_every_view_fits_its_page_in_light_and_dark(gallery: Page) -> None:
-    photograph(gallery, "light")
+    photograph(gallery, "gallery_light", views=len(VIEWS))
     command(gallery, "Use Theme: JupyterLab Dark")
     gallery.locator("body[data-jp-theme-light='false']").wait_for(state="attached", timeout=30_000)
-    photograph(gallery, "dark")
+    photograph(gallery, "gallery_dark", views=len(VIEWS))
 
 
-def photograph(gallery: Page, theme: str) -> None:
+def photograph(gallery: Page, name: str, *, views: int) -> None:
     """Save the whole page at two widths; no view may be wider than its cell."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    views = gallery.locator(".course-view")
+    shown = gallery.locator(".course-view")
     for width in WIDTHS:
         gallery.set_viewport_size({"width": width, "height": PAGE_PIXELS})
-        fits = views.evaluate_all("views => views.map(view => view.scrollWidth <= view.clientWidth + 1)")
+        fits = shown.evaluate_all("views => views.map(view => view.scrollWidth <= view.clientWidth + 1)")
         assert fits == [True] * len(fits)
-        assert len(fits) > len(VIEWS)
-        gallery.screenshot(path=SCREENSHOTS / f"gallery_{theme}_{width}.png", timeout=90_000)
+        assert len(fits) >= views
+        gallery.screenshot(path=SCREENSHOTS / f"{name}_{width}.png", timeout=90_000)

@@ -46,3 +46,14 @@ def test_labels_name_the_newest_rate_of_each_band() -> None:
 
 def test_labels_of_thin_bands_are_moved_apart() -> None:
     assert event_rate.apart(np.array([10.0, 11.0, 50.0]), 5.0).tolist() == [10, 15, 50]
+
+
+def test_a_window_is_drawn_when_all_its_types_had_time_to_come() -> None:
+    settling = event_rate.Settling()
+    early, late, next_window = row(0, "page_view", 3), row(0, "search", 2), row(1, "page_view", 4)
+    settling.add([early], now=10.0)
+    settling.add([late, next_window], now=10.4)
+    assert settling.settled(10.4) == []
+    assert settling.settled(10.5) == [early, late]
+    assert settling.settled(10.9) == [next_window]
+    assert settling.settled(99.0) == []

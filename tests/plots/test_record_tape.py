@@ -21,6 +21,7 @@ def test_an_offset_without_a_record_is_an_empty_place() -> None:
     columns = record_tape.cell_columns([VIEW, BUY], 10, ["page_view", "purchase"])
     assert columns["x"] == list(range(10))
     assert columns["kind"][7:] == ["page_view", "no record", "purchase"]
+    assert columns["initials"][7:] == ["pv", "", "p"]
     assert columns["alpha"][8] == 0
     assert columns["colour"][7] == look.PALETTE[0]
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel_lib import dataflow, pipeline, window_counts
+from kernel_lib import dataflow, pipeline, topics, window_counts
 from kernel_lib import producer as producers
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
@@ -15,6 +15,11 @@ def running(settings: Settings) -> Iterator[Settings]:
     producers.stop_all()
 
 
+def alerts(settings: Settings) -> int:
+    return len(topics.read("alerts", settings=settings))
+
+
+@pytest.mark.timeout(400)  # six jobs start, are drained and end
 def test_the_pipeline_carries_what_is_sent_and_stops_with_every_event_counted(running: Settings) -> None:
     read = dataflow.PipelineReader(running)
     shop = next(each for each in producers.running() if each.topic == "user-events")
@@ -25,6 +30,7 @@ def test_the_pipeline_carries_what_is_sent_and_stops_with_every_event_counted(ru
         return produced > 50 and rates.get(("job count_events", "topic processed-events"), 0) > 50
 
     wait_until(flows, 60, "records on every arrow", interval_seconds=1)
-    assert pipeline.stop(settings=running).startswith("stopped after")
+    wait_until(lambda: alerts(running) > 3, 60, "frauds and anomalies to be found")
+    assert pipeline.stop(settings=running).endswith("events; 6 jobs were drained")
     book = window_counts.compared(shop, drained=True, settings=running)
     assert book.equal, book.text

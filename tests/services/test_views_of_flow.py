@@ -7,7 +7,7 @@ import pytest
 
 from kernel_lib import jobs, live, producer, services, topics
 from kernel_lib.errors import WaitTimeout
-from kernel_lib.plots import RecordTape, Recovery, Resources, Throughput, View, refresher
+from kernel_lib.plots import EventCounters, RecordTape, Recovery, Resources, Throughput, Trends, View, refresher
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
@@ -47,6 +47,33 @@ def test_the_steps_of_a_job_have_their_rates(shop: Producer, settings: Settings)
     job = jobs.submit("count_events", settings=settings).wait_running()
     view = Throughput("user-events", job=job, settings=settings)
     says(view, r"user-events (5|6)\d .*; read user-events → \w.* (4|5|6)\d")
+
+
+def test_records_that_are_no_events_are_counted_apart(shop: Producer, settings: Settings) -> None:
+    """Fails when a malformed record counts as an event of no type, or not at all."""
+    view = EventCounters(live.TopicTail("user-events", settings=settings))
+    says(view, r"events of the last 60 s by eventType: page_view \d+ \(\d+%\)[^;]*\.$")
+    shop.set(malformed_share=0.5)
+    says(view, r"by eventType: page_view .*; \d+ records were no events\.$")
+    wanted = "eventType = purchase"
+    wait_until(lambda: wanted in [value for _, value in view.only.options], 30, "a purchase")
+    view.only.value = wanted
+    view.by.value = "page"
+    says(view, r"^\d+ events with eventType = purchase of the last 60 s by page: /checkout \d+ \(100%\);")
+
+
+def test_a_device_that_breaks_down_ends_its_line(settings: Settings) -> None:
+    """Fails when the values of other devices keep the line alive."""
+    topics.create("iot-sensors", settings=settings)
+    with producer.start("iot-sensors", events_per_second=50, keys=5, settings=settings) as sensors:
+        view = Trends(live.TopicTail("iot-sensors", settings=settings), by="sensorId")
+        says(view, r"^sensor-0000: [\d.]+ %, from [\d.]+ to [\d.]+ in the last 30 s\.$")
+        sensors.set(silent_keys=("sensor-0000",))
+        says(view, r"^No data since .* because no value of sensor-0000 comes\.$")
+        view.which.value = "sensor-0001"
+        says(view, r"^sensor-0001: [\d.]+ W, from")
+    refresher.stop()
+    live.stop_all()
 
 
 def test_the_head_of_a_reader_that_stops_stays_behind(shop: Producer, settings: Settings) -> None:

@@ -1,0 +1,41 @@
+"""The views of what single jobs report, on a page of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from kernel_lib.waiting import wait_until
+from tests.browser.lab_page import opened, run_all, wait_for_words
+from tests.browser.test_gallery import photograph, view_of
+
+VIEWS = {
+    "Keyed state by key group": r"\d+ keys in \d+ key groups: \d+ in subtask 0 .*\. Created \d+, expired \d+",
+    "Anomalies of sensors": r"sensor-\d+: [\d.]+ .*usual is [\d.]+ to [\d.]+.* alerts? on \d+ sensors?",
+    "Stages of the patterns": r"\d+ attempts? under way\. In the last 60 s: \d+ matched, \d+ broken",
+}
+
+
+@pytest.fixture(scope="module")
+def gallery(window: Browser, address: str) -> Iterator[Page]:
+    page = opened(window, address, "gallery_of_jobs.ipynb", scale=1)
+    run_all(page, last_button="close the gallery")
+    yield page
+    page.get_by_role("button", name="close the gallery").click()
+    page.get_by_text("close the gallery: stopped after").wait_for(state="attached", timeout=60_000)
+    page.close()
+
+
+@pytest.mark.parametrize("title", VIEWS)
+def test_the_words_of_a_view_say_what_it_shows_and_its_pixels_change(gallery: Page, title: str) -> None:
+    wait_for_words(view_of(gallery, title), VIEWS[title])
+    picture = view_of(gallery, title).locator(".bk-Figure").first
+    picture.scroll_into_view_if_needed()
+    before = picture.screenshot()
+    wait_until(lambda: picture.screenshot() != before, 60, f"the picture of {title!r} to change")
+
+
+def test_every_view_fits_its_page(gallery: Page) -> None:
+    photograph(gallery, "gallery_of_jobs_light", views=len(VIEWS))
