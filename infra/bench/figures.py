@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import os
 import platform
@@ -27,6 +28,7 @@ ORDER = (
     "latency_p99_ms",
     "exact_latency_p99_ms",
     "window_p95_ms",
+    "cep_p95_ms",
     "knob_p95_ms",
     "submit_seconds",
     "index_documents_per_second",
@@ -38,7 +40,10 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value: `goal` is "> 100" or "< 80", or "" where none is set; `conditions` are what it depends on."""
+    """One measured value: `goal` is "> 100" or "< 80", or "" where none is set; `conditions` are what it depends on.
+
+    NaN is the value of what was too short to be measured; it reaches no goal.
+    """
 
     name: str
     value: float
@@ -69,7 +74,9 @@ def _cpu_lines() -> list[str]:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value below which this share of the values lies (nearest rank)."""
+    """Return the value below which this share of the values lies (nearest rank), NaN of none."""
+    if not values:
+        return math.nan
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -95,5 +102,6 @@ def table(figures: Iterable[Figure]) -> rich.table.Table:
 
 
 def write_json(figures: Iterable[Figure], path: Path) -> None:
-    """Write one flat object of the figures' values by their names."""
-    path.write_text(json.dumps({figure.name: round(figure.value, 4) for figure in figures}, indent=1) + "\n")
+    """Write one flat object of the figures' values by their names, null for what could not be measured."""
+    values = {each.name: None if math.isnan(each.value) else round(each.value, 4) for each in figures}
+    path.write_text(json.dumps(values, indent=1) + "\n")

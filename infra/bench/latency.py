@@ -40,7 +40,7 @@ def _conditions(clock: str, more: str = "") -> str:
 def _fast_lane(settings: Settings, seconds: float) -> Iterator[Figure]:
     job = jobs.submit("relay", guarantee="at-least-once", chaining=True, settings=settings).wait_running()
     since_ms = int(time.time() * 1000) + _WARM_UP_MS
-    _let_run(since_ms / 1000 + seconds)
+    let_run(since_ms / 1000 + seconds)
     job.cancel()
     records = topics.read("processed-events", since_ms=since_ms, limit=10_000_000, settings=settings)
     latencies = [record.timestamp_ms - record.json()["sentAt"] for record in records]
@@ -74,7 +74,7 @@ def _window(settings: Settings, seconds: float) -> Figure:
     options: dict[str, Any] = {"window_seconds": 1, "out_of_orderness_seconds": OUT_OF_ORDERNESS_SECONDS, "passed": ""}
     job = jobs.submit("count_events", settings=settings, **options).wait_running()
     since_ms = int(time.time() * 1000) + _WARM_UP_MS
-    _let_run(since_ms / 1000 + seconds)
+    let_run(since_ms / 1000 + seconds)
     job.cancel()
     records = topics.read("metrics", since_ms=since_ms, committed=False, settings=settings)
     # The watermark passes the end of a window when an event arrives that is later than it by the bound.
@@ -114,5 +114,5 @@ def _submit(settings: Settings, submits: int) -> Figure:
     return Figure("submit_seconds", middle(took[1:]), "< 1.5", conditions)
 
 
-def _let_run(until: float) -> None:
+def let_run(until: float) -> None:
     wait_until(lambda: time.time() > until, until - time.time() + 5, "the measurement to end", interval_seconds=0.2)

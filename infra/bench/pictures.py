@@ -13,7 +13,7 @@ import papermill
 from infra import notebooks
 from infra.bench.figures import Figure
 from kernel_lib import topics
-from kernel_lib.lessons import NOTEBOOKS
+from kernel_lib.lesson_files import NOTEBOOKS
 from kernel_lib.settings import Settings
 
 RATE = 100

@@ -12,7 +12,7 @@ from pathlib import Path
 import rich.console
 
 from infra import own_stack
-from infra.bench import figures, ingest, latency, pictures, resources, throughput
+from infra.bench import course_jobs, figures, ingest, latency, pictures, resources, throughput
 from infra.bench.figures import Figure
 from infra.layout import Layout
 from kernel_lib import jobs
@@ -26,7 +26,8 @@ def run(*, quick: bool, json_file: Path | None) -> int:
     console.print(figures.machine(), markup=False)
     with own_stack.started("bench", "the benchmark") as where:
         found = list(_told(_quick(where) if quick else _whole(where)))
-    found.sort(key=lambda figure: figures.ORDER.index(figure.name))
+    order = (*figures.ORDER, *course_jobs.FIGURES)
+    found.sort(key=lambda figure: order.index(figure.name))
     console.print(figures.table(found))
     if json_file:
         figures.write_json(found, json_file)
@@ -34,10 +35,11 @@ def run(*, quick: bool, json_file: Path | None) -> int:
 
 
 def _quick(where: Layout) -> Iterator[Figure]:
-    yield from _measurements(where, idle_seconds=8, events=400_000, repeats=1, seconds=8, changes=30, documents=150_000)
+    yield from _measurements(where, idle_seconds=5, events=200_000, repeats=1, seconds=6, changes=20, documents=60_000)
 
 
 def _whole(where: Layout) -> Iterator[Figure]:
+    yield from course_jobs.measure(load(namespace="bench"), events=400_000)
     yield from _measurements(
         where, idle_seconds=30, events=1_000_000, repeats=3, seconds=30, changes=100, documents=400_000
     )
@@ -51,6 +53,7 @@ def _measurements(
     jobs.warm_up(settings=settings)
     yield from throughput.measure(settings, events=events, rounds=repeats)
     yield from latency.measure(settings, seconds=seconds, changes=changes, submits=max(3, repeats))
+    yield from course_jobs.detection(settings, seconds=seconds)
     yield from resources.indexing(settings, documents=documents)
     yield from pictures.drawing(settings, seconds=seconds)
     yield from resources.memory(where)
