@@ -18,12 +18,12 @@ import rich.console
 import rich.progress
 import rich.table
 
+from infra import instructor, notebooks, preflight, prepare, stack
 from infra import lab as jupyterlab
 from infra import logs as service_logs
-from infra import preflight, prepare, stack
 from infra.credentials import credentials
 from infra.layout import HOST, PORTS, SERVICES, STARTED_SERVICES, Layout
-from kernel_lib import jobs, producer, services, settings, topics
+from kernel_lib import jobs, pipeline, producer, services, settings, topics
 from kernel_lib.errors import ConfigurationError, CourseError
 from kernel_lib.services import ServiceStatus
 from kernel_lib.waiting import wait_until
@@ -55,7 +55,6 @@ def _known_offset(home: Path) -> int:
     return next((int(line.split("=")[1]) for line in lines if line.startswith("COURSE_PORT_OFFSET=")), 0)
 
 
-PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 PORT_OFFSET = click.option(
     "--port-offset", type=click.IntRange(0, 50000), help="Add this to every port; kept for the next start."
 )
@@ -145,7 +144,15 @@ def _tidy_jobs() -> None:
 
 
 @main.command()
-@click.option("--wipe", is_flag=True, help="Delete all data, logs, passwords and downloads of the course too.")
+@click.argument("lesson")
+def reset(lesson: str) -> None:
+    """Give back a fresh notebook of LESSON (05_first_job); yours is kept beside it."""
+    kept = notebooks.reset(lesson)
+    console.print(f"{lesson} is fresh again; yours is {kept.name}.")
+
+
+@main.command()
+@click.option("--wipe", is_flag=True, help="Delete all data, progress, logs, passwords and downloads too.")
 def down(wipe: bool) -> None:
     """Stop JupyterLab and all services; no process and no port is left."""
     where = layout()
@@ -248,6 +255,25 @@ def produce(name: str, rate: float, count: int | None, seed: int) -> None:
     sys.exit(0 if stats.acknowledged == stats.sent else EXIT_FAILED)
 
 
+@main.command(name="pipeline")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=100.0, help="Events per second in all.")
+@click.option("--seed", type=int, default=1, help="The same seed gives the same events.")
+@click.option("--stop", is_flag=True, help="Only drain the jobs of a pipeline whose notebook or terminal is gone.")
+def run_pipeline(rate: float, seed: int, stop: bool) -> None:
+    """Run all producers and jobs of the pipeline in the foreground; Ctrl-C stops and drains them."""
+    if not stop:
+        _run_pipeline(rate, seed)
+    console.print(pipeline.stop())
+
+
+def _run_pipeline(rate: float, seed: int) -> None:
+    console.print(pipeline.start(events_per_second=rate, seed=seed))
+    try:
+        wait_until(lambda: not producer.running(pipeline.NAME), float("inf"), "the producers to end")
+    except KeyboardInterrupt:
+        console.print("Draining the jobs ...")
+
+
 @main.command()
 @click.argument("service", nargs=-1)
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
@@ -263,7 +289,7 @@ def logs(service: tuple[str, ...], follow: bool, lines: int) -> None:
             print(f"{line.service:{width}} | {line.text}", flush=True)
 
 
-@main.command(context_settings=PASSED_ON)
+@main.command(context_settings=instructor.PASSED_ON)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def flink(words: tuple[str, ...]) -> None:
     """Call Flink's own command line, as in: ./course flink run -d -py flink_jobs/count_events.py"""
@@ -279,28 +305,8 @@ def flink(words: tuple[str, ...]) -> None:
     os.execve(program, [str(program), *words], environment)
 
 
-@main.command(context_settings=PASSED_ON)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def test(words: tuple[str, ...]) -> None:
-    """Prove the course: lint, unit, services, notebooks, browser (all of them, or those named).
-
-    Services run on ports of their own. Words after -- go to pytest.
-    """
-    from infra import proof
-
-    sys.exit(proof.run(words))
-
-
-@main.command()
-@click.option("--quick", is_flag=True, help="Fewer and shorter runs: under four minutes instead of about fifteen.")
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here too."
-)
-def bench(quick: bool, json_file: Path | None) -> None:
-    """Measure ingest, jobs, latencies, indexing, memory and idle load, on services of their own."""
-    from infra.bench import run as benchmark
-
-    sys.exit(benchmark.run(quick=quick, json_file=json_file))
+for command in (instructor.test, instructor.bench):
+    main.add_command(command)
 
 
 def run() -> None:

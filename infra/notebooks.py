@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kernel_lib.lessons import NOTEBOOKS
+from kernel_lib import lesson_files
+from kernel_lib.errors import ConfigurationError
 
 Notebook = dict[str, Any]
 
@@ -27,11 +30,31 @@ METADATA = {
 MEANINGFUL_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MADE_UP_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]+)?|cell-?\d+")
 KEPT_CELL_METADATA = {"tags"}
+_CODE: Notebook = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
 
 
-def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
+def lessons() -> list[Path]:
     """Return the notebooks of the course, in order."""
-    return sorted(folder.glob("*.ipynb"))
+    return [lesson_files.path(name) for name in lesson_files.names()]
+
+
+def reset(lesson: str) -> Path:
+    """Put a fresh notebook in the place of a learner's, which is kept beside it; return where.
+
+    Fresh is as Git has it. Raises NotFound for an unknown lesson, ConfigurationError without Git.
+    """
+    path = lesson_files.path(lesson)
+    asked = ["git", "show", f"HEAD:./{path.name}"]
+    try:
+        fresh = subprocess.run(asked, cwd=path.parent, check=True, capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        cause = getattr(error, "stderr", b"").decode().strip() or str(error)
+        remedy = "use a clone of the course, made with Git"
+        raise ConfigurationError(f"There is no fresh copy of {lesson}.", cause=cause, remedy=remedy) from error
+    kept = path.with_name(f"{lesson}-mine-{datetime.now():%Y%m%d-%H%M%S}.ipynb")
+    path.replace(kept)
+    path.write_bytes(fresh)
+    return kept
 
 
 def problems(path: Path) -> list[str]:
@@ -79,7 +102,7 @@ def solved(notebook: Notebook, solutions: Mapping[str, str]) -> Notebook:
     """Return a copy in which each exercise runs twice: as it is, then with its solution.
 
     After the cell `check-x` come the solution of `exercise-x` and the check again, so that one
-    headless run shows "not yet" first and "right" last.
+    headless run shows "not yet" first and "right" last. The closing button is pressed in the end.
     """
     cells: list[dict[str, Any]] = []
     for cell in deepcopy(notebook["cells"]):
@@ -88,6 +111,7 @@ def solved(notebook: Notebook, solutions: Mapping[str, str]) -> Notebook:
         if cell["id"].startswith("check-") and exercise in solutions:
             cells.append({**cell, "id": f"{exercise}-solved", "source": solutions[exercise]})
             cells.append({**deepcopy(cell), "id": f"{cell['id']}-solved"})
+    cells.append(deepcopy(_CODE) | {"id": "press-the-closing-button", "source": "lessons.close()"})
     return {**notebook, "cells": cells}
 
 
@@ -100,7 +124,7 @@ def _canonical(cell: dict[str, Any]) -> dict[str, Any]:
         "metadata": kept,
         "source": source.splitlines(keepends=True),
     }
-    return clean | ({"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {})
+    return deepcopy(_CODE) | clean if cell["cell_type"] == "code" else clean
 
 
 def _id_problems(notebook: Notebook) -> list[str]:

@@ -23,7 +23,6 @@ WANTED = ("add_to_cart", "purchase")
 FIELDS = {"eventId", "userId", "eventType", "milliseconds"}
 SOURCE, SINK = "user-events", "processed-events"
 MOST_RECORDS = 1_000_000
-NOT_WANTED = "not started"
 
 
 def carts_and_purchases(function: EventFunction, *, settings: Settings | None = None) -> Verdict:
@@ -32,17 +31,21 @@ def carts_and_purchases(function: EventFunction, *, settings: Settings | None = 
     Expected: only carts and purchases, each as userId, eventType and the duration in whole milliseconds.
     """
     settings = settings or load()
-    return lessons.check(lambda: judge_carts(*_run(function, settings)))
+    return lessons.check(lambda: judge_carts(*_run(function, settings)), lesson="05_first_job", exercise="carts")
 
 
 def named_trouble(service: str, state: str, *, settings: Settings | None = None) -> Verdict:
     """Judge whether `service` is the one that is in trouble now, and whether it is in the state named."""
-    return lessons.check(lambda: judge_trouble(service, state, services.statuses(settings=settings)))
+    return lessons.check(
+        lambda: judge_trouble(service, state, services.statuses(settings=settings)),
+        lesson="00_cockpit",
+        exercise="trouble",
+    )
 
 
 def judge_trouble(service: str, state: str, statuses: Sequence[ServiceStatus]) -> Verdict:
     """Compare an answer with how the services are; those that wait for a later lesson do not count."""
-    troubles = {each.name: each for each in statuses if not each.healthy and each.reason != NOT_WANTED}
+    troubles = {each.name: each for each in statuses if each.in_trouble}
     if not troubles:
         return not_yet("All services are healthy, so there is no trouble to name.", look_at="the buttons of the board")
     if service not in troubles:

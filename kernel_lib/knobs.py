@@ -272,11 +272,12 @@ class Buttons:
         self.widget = widgets.VBox([widgets.HBox(list(self.buttons.values())), self._line])
         refresher.add(f"buttons {' '.join(self._functions)}", self)
 
-    def press(self, label: str) -> None:
-        """Do what a click on the button does; ignored while the last call still runs."""
+    def press(self, label: str) -> Future[object]:
+        """Do what a click on the button does, and return the call; while one still runs, it is that one."""
         with refresher.lock:
             if self._call is None:
                 self._call = (label, _turning.submit(self._functions[label]))
+            return self._call[1]
 
     def update(self) -> None:
         """Say how the last call goes; the refresher calls this."""

@@ -1,36 +1,34 @@
-"""Own what a lesson asks: predict, quiz, exercise; and where its solutions are kept.
+"""Own what a lesson asks: predict, quiz, exercise, hints.
 
 All are plain widgets that also answer to a call, so that a headless run and a keyboard reach the same thing.
 
     >>> guess = lessons.predict("What will the line do?", ["rise at once", "rise after a second"])
     >>> guess.answer("rise after a second")
-    >>> lessons.check(checker)                         # the checker returns lessons.right(...) or lessons.not_yet(...)
+    >>> lessons.hints("05_first_job", "carts", "None drops an event.", "round() makes a whole number.")
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from kernel_lib import jobs, knobs
+from kernel_lib import jobs, knobs, lesson_files, progress
 from kernel_lib.errors import CourseError, NotFound, ServiceUnavailable
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-SOLUTION_CELL = re.compile(r"^# %% (?P<id>[a-z0-9-]+)\n", re.MULTILINE)
 MARKS = {
     "right": ("✔ right", "#009E73"),
     "not yet": ("✘ not yet", "#D55E00"),
     "not checked": ("? not checked", "#8a8f98"),
 }
+
+_closings: list[tuple[knobs.Buttons, str]] = []
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,20 @@ def not_yet(words: str, *, look_at: str = "") -> Verdict:
     return Verdict("not yet", f"{words} Look at: {look_at}." if look_at else words)
 
 
-def check(checker: Callable[[], Verdict]) -> Verdict:
-    """Run a checker; a service that is down or a job that failed becomes a verdict in words, not an error."""
+def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str) -> Verdict:
+    """Run a checker and note in the learner's progress that an exercise is right.
+
+    A service that is down or a job that failed becomes a verdict in words, not an error. Raises as `progress.note`.
+    """
     try:
-        return checker()
+        verdict = checker()
     except ServiceUnavailable as error:
         return Verdict("not checked", f"your answer was not judged: {_one_line(error)}")
     except CourseError as error:
         return not_yet(_one_line(error))
+    if verdict.state == "right":
+        progress.note(lesson, exercise)
+    return verdict
 
 
 def words_html(words: str, mark: str = "", colour: str = "") -> str:
@@ -133,10 +137,75 @@ def quiz(question: str, options: Mapping[str, str], *, answer: str) -> Choice:
     return Choice(question, list(options), "check", respond)
 
 
+class Hints:
+    """Help with an exercise, a step at a time: each press shows one more hint, the last the solution."""
+
+    def __init__(self, words: Sequence[str], solution: str) -> None:
+        self._left = [(f"Hint {number} of {len(words)}: {each}", "") for number, each in enumerate(words, 1)]
+        self._left.append(("One solution, among others:", solution))
+        self._given: list[tuple[str, str]] = []
+        self._button = widgets.Button(layout=widgets.Layout(width="max-content"))
+        self._button.on_click(lambda _: self.more())
+        self._lines = widgets.HTML()
+        self.widget = widgets.VBox([self._button, self._lines])
+        self.widget.add_class("course-hints")
+        self._show()
+
+    def more(self) -> str:
+        """Show the next hint, or the solution after the last one, and return what is shown now."""
+        if self._left:
+            self._given.append(self._left.pop(0))
+            self._show()
+        return repr(self)
+
+    def _show(self) -> None:
+        self._button.disabled = not self._left
+        self._button.description = self._next()
+        self._lines.value = "".join(
+            words_html(words) + (f"<pre>{escape(code)}</pre>" if code else "") for words, code in self._given
+        )
+
+    def _next(self) -> str:
+        match len(self._left):
+            case 0:
+                return "that was all"
+            case 1:
+                return "show a solution"
+            case _:
+                return "another hint" if self._given else "a hint"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options) | {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        shown = [f"{words}\n{code}" if code else words for words, code in self._given]
+        return "\n".join(shown) or f"{len(self._left) - 1} hints and a solution are here when you want them"
+
+
+def hints(lesson: str, exercise: str, *words: str) -> Hints:
+    """Offer hints to an exercise, from the vaguest to the plainest, and in the end its solution; raises NotFound."""
+    solutions = lesson_files.solutions(lesson)
+    if f"exercise-{exercise}" not in solutions:
+        raise NotFound(f"{lesson} has no solution of {exercise!r}.", cause=f"it has {', '.join(solutions)}")
+    return Hints(words, solutions[f"exercise-{exercise}"])
+
+
 def closing(label: str, function: Callable[[], object]) -> knobs.Buttons:
     """Return the button that ends a lesson; a kernel that shuts down before it is pressed cancels its jobs."""
     atexit.register(_cancel_own_jobs)
-    return knobs.Buttons({label: function})
+    _closings.append((knobs.Buttons({label: function}), label))
+    return _closings[-1][0]
+
+
+def close() -> object:
+    """Press the button that ends the lesson of this kernel, wait, and return what came of it or raise what it raised.
+
+    So a headless run leaves the services as it found them. Raises NotFound in a notebook without such a button.
+    """
+    if not _closings:
+        raise NotFound("This lesson has no closing button.", remedy='lessons.closing("leave", function)')
+    buttons, label = _closings[-1]
+    return buttons.press(label).result()
 
 
 def _cancel_own_jobs() -> None:
@@ -145,15 +214,6 @@ def _cancel_own_jobs() -> None:
             owner = job.owner()
             if owner and owner.kind == "kernel" and owner.pid == os.getpid():
                 job.cancel()
-
-
-def solutions(lesson: str) -> dict[str, str]:
-    """Return the solution cells of a lesson ("05_first_job") by the ids of the cells they replace."""
-    path = NOTEBOOKS / "solutions" / f"{lesson}.py"
-    if not path.exists():
-        raise NotFound(f"There are no solutions for {lesson!r}.", cause=f"{path.name} does not exist")
-    parts = SOLUTION_CELL.split(path.read_text(encoding="utf-8"))
-    return {id: source.strip() for id, source in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def _one_line(error: CourseError) -> str:

@@ -1,6 +1,8 @@
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from kernel_lib import knobs
 from kernel_lib.errors import ProducerFailed
 from kernel_lib.plots import refresher
@@ -97,6 +99,7 @@ def test_a_button_that_fails_says_why() -> None:
         raise ProducerFailed("no producer", remedy="start one")
 
     row = knobs.Buttons({"fail": fail})
-    row.press("fail")
+    with pytest.raises(ProducerFailed):
+        row.press("fail").result(5)
     wait_until(lambda: row.text == "fail: no producer Try: start one", 5, "the reason")
     refresher.stop()

@@ -1,11 +1,13 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from infra import notebooks
 from infra.layout import CHECKOUT
-from kernel_lib import lessons
+from kernel_lib import lesson_files
+from kernel_lib.errors import ConfigurationError, NotFound
 
 GALLERY = CHECKOUT / "tests" / "browser" / "gallery.ipynb"
 
@@ -61,17 +63,51 @@ def test_a_solved_copy_checks_before_and_after_the_solution() -> None:
         "check(answer)",
         "answer = 2",
         "check(answer)",
+        "lessons.close()",
     ]
-    assert len({each["id"] for each in solved["cells"]}) == 4
+    assert len({each["id"] for each in solved["cells"]}) == 5
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of notebooks with one lesson, which a learner has changed since it was committed."""
+    monkeypatch.setattr(lesson_files, "NOTEBOOKS", tmp_path)
+    path = tmp_path / "05_first_job.ipynb"
+    path.write_text("fresh")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a lesson"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    path.write_text("my own")
+    return tmp_path
+
+
+def test_a_reset_gives_a_fresh_lesson_and_keeps_the_learner_s(checkout: Path) -> None:
+    kept = notebooks.reset("05_first_job")
+    assert (checkout / "05_first_job.ipynb").read_text() == "fresh"
+    assert kept.read_text() == "my own"
+    assert lesson_files.names() == ("05_first_job",)  # what is kept is no lesson
+
+
+def test_only_lessons_can_be_reset(checkout: Path) -> None:
+    with pytest.raises(NotFound, match=r"no lesson '../secret'.*\n.*05_first_job"):
+        notebooks.reset("../secret")
+
+
+def test_without_git_nothing_is_reset(checkout: Path) -> None:
+    (checkout / ".git" / "HEAD").unlink()
+    with pytest.raises(ConfigurationError, match="clone of the course, made with Git"):
+        notebooks.reset("05_first_job")
+    assert (checkout / "05_first_job.ipynb").read_text() == "my own"
 
 
 @pytest.mark.parametrize("path", notebooks.lessons(), ids=lambda path: path.stem)
-def test_every_exercise_has_a_check_and_a_solution(path: Path) -> None:
+def test_every_exercise_has_a_check_hints_and_a_solution(path: Path) -> None:
     ids = {each["id"] for each in json.loads(path.read_text())["cells"]}
     exercises = {id for id in ids if id.startswith("exercise-")}
     assert exercises
-    assert exercises == set(lessons.solutions(path.stem))
-    assert {id.replace("exercise-", "check-", 1) for id in exercises} <= ids
+    assert exercises == set(lesson_files.solutions(path.stem))
+    for kind in ("check-", "hints-"):
+        assert {id.replace("exercise-", kind, 1) for id in exercises} <= ids
 
 
 @pytest.mark.parametrize("path", notebooks.lessons(), ids=lambda path: path.stem)

@@ -56,3 +56,10 @@ def test_the_command_line_passes_words_on_to_pytest(monkeypatch: pytest.MonkeyPa
     CliRunner().invoke(cli.main, ["test", "unit", "--", "-k", "ledger"])
     assert [proof._split(words) for words in asked] == [(["unit"], ["-k", "ledger"])]
     assert proof.STAGES["unit"](["-k", "ledger"])[0][-2:] == ["-k", "ledger"]
+
+
+def test_a_command_that_was_killed_is_told_by_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert not proof._succeeds(["python", "-c", killed], dict(os.environ))
+    assert "python was ended by SIGKILL" in capsys.readouterr().out
+    assert proof._succeeds(["python", "-c", ""], dict(os.environ))

@@ -25,3 +25,11 @@ def test_every_command_exists(verb: str) -> None:
 def test_the_table_has_every_lesson() -> None:
     assert {f"notebooks/{lesson.name}" for lesson in notebooks.lessons()} <= set(LINKS)
     assert len(VERBS) >= 2
+
+
+def test_every_file_that_the_checklists_name_exists() -> None:
+    contributing = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    places = re.findall(r"`((?:flink_jobs|kernel_lib|infra|tests|notebooks)/[^`]*|[A-Z]+\.md)`", contributing)
+    assert len(places) > 20
+    examples = ("verb_noun", "noun", "NN_name")
+    assert not [p for p in places if not (CHECKOUT / p).exists() and not any(each in p for each in examples)]

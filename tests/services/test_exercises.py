@@ -5,6 +5,8 @@ from kernel_lib.settings import Settings
 
 
 def test_the_solution_passes_on_the_cluster(settings: Settings) -> None:
+    """Fails when the verdict is given before the job has read what was sent."""
+
     def answer(event: dict[str, Any]) -> dict[str, Any] | None:
         if event["eventType"] not in ("add_to_cart", "purchase"):
             return None
@@ -16,6 +18,8 @@ def test_the_solution_passes_on_the_cluster(settings: Settings) -> None:
 
 
 def test_a_function_that_raises_hears_its_own_error(settings: Settings) -> None:
+    """Fails when the job's failure is told without its cause."""
+
     def answer(event: dict[str, Any]) -> dict[str, Any]:
         return {"userId": event["user"]}
 
@@ -25,6 +29,7 @@ def test_a_function_that_raises_hears_its_own_error(settings: Settings) -> None:
 
 
 def test_without_flink_an_answer_is_not_judged(settings: Settings, unused_port: int) -> None:
+    """Fails when a service that is down makes an answer wrong."""
     away = settings.model_copy(update={"flink_jobmanager_url": f"http://127.0.0.1:{unused_port}"})
     verdict = exercises.carts_and_purchases(lambda event: event, settings=away)
     assert verdict.state == "not checked"
