@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kernel_lib import kafka_client, topics
-from kernel_lib.kafka_client import ANSWER_SECONDS
+from kernel_lib.kafka_client import ANSWER_SECONDS, Heard
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
@@ -51,11 +51,12 @@ def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int
 def positions(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, Position]:
     """Return, for each partition, where the group stands; raises NotFound, ServiceUnavailable."""
     settings = settings or load()
-    with kafka_client.asking(settings, topic) as (admin, metadata):
+    with kafka_client.asking(settings, topic) as (_, metadata):
         numbers = metadata.topics[settings.named(topic)].partitions
-        places = [TopicPartition(settings.named(topic), number) for number in numbers]
-        request = ConsumerGroupTopicPartitions(settings.named(group), places)
-        found = wait_until(lambda: _commits(admin, request), COORDINATOR_SECONDS, f"the coordinator of group {group}")
+    places = [TopicPartition(settings.named(topic), number) for number in numbers]
+    reader, heard = _reader(tuple(sorted(settings.kafka_client().items())), settings.named(group))
+    with kafka_client.translated(settings, heard, topic=topic):
+        found = wait_until(lambda: _commits(reader, places), COORDINATOR_SECONDS, f"the coordinator of group {group}")
     committed = {place.partition: place.offset for place in found or []}
     # The ends come last: a commit is then never ahead of them.
     bounds = topics.offsets(topic, committed=False, settings=settings)
@@ -74,11 +75,24 @@ def forget(group: str, *, settings: Settings | None = None) -> None:
                 raise
 
 
-def _commits(admin: AdminClient, request: ConsumerGroupTopicPartitions) -> list[TopicPartition] | None:
-    future = next(iter(admin.list_consumer_group_offsets([request], request_timeout=ANSWER_SECONDS).values()))
+@lru_cache(maxsize=16)
+def _reader(connection: tuple[tuple[str, object], ...], group: str) -> tuple[Consumer, Heard]:
+    # A consumer that joins no group. The admin client's list_consumer_group_offsets ends the process when the broker
+    # that it asks is not the coordinator (any more): https://github.com/confluentinc/librdkafka/issues/5040
+    # Kept, as pictures ask once a second.
+    heard = Heard()
+    return Consumer(kafka_client.tuned(dict(connection) | {"group.id": group}, heard)), heard
+
+
+def _commits(reader: Consumer, places: list[TopicPartition]) -> list[TopicPartition] | None:
+    reader.poll(0)  # serves error_cb
     try:
-        return list(future.result().topic_partitions)
+        found = reader.committed(places, timeout=ANSWER_SECONDS)
     except KafkaException as error:
         if error.args[0].code() in _COORDINATING:
             return None
         raise
+    for place in found:
+        if place.error:
+            raise KafkaException(place.error)
+    return found

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from kernel_lib import exercises
+from kernel_lib.exercises.cockpit import judge_trouble
+from kernel_lib.exercises.first_job import judge_carts
 from kernel_lib.services import ServiceStatus
 
 
@@ -22,12 +23,12 @@ RIGHT = [answer(SENT[1]), answer(SENT[2])]
 
 
 def test_a_right_answer_is_right() -> None:
-    assert exercises.judge_carts(SENT, RIGHT).state == "right"
+    assert judge_carts(SENT, RIGHT).state == "right"
 
 
 def test_another_way_of_rounding_is_right_too() -> None:
     results = [answer(SENT[1], milliseconds=int(1.2345 * 1000 + 0.5)), answer(SENT[2])]
-    assert exercises.judge_carts(SENT, results).state == "right"
+    assert judge_carts(SENT, results).state == "right"
 
 
 @pytest.mark.parametrize(
@@ -43,13 +44,13 @@ def test_another_way_of_rounding_is_right_too() -> None:
     ],
 )
 def test_a_wrong_answer_hears_what_is_wrong(results: list[dict[str, Any]], words: str) -> None:
-    verdict = exercises.judge_carts(SENT, results)
+    verdict = judge_carts(SENT, results)
     assert verdict.state == "not yet"
     assert words in verdict.words
 
 
 def test_the_same_result_twice_is_not_right() -> None:
-    verdict = exercises.judge_carts(SENT, [*RIGHT, RIGHT[0]])
+    verdict = judge_carts(SENT, [*RIGHT, RIGHT[0]])
     assert verdict.state == "not yet"
     assert "more than once" in verdict.words
 
@@ -70,12 +71,12 @@ BOARD = [status("kafka-1", "healthy", ""), status("kafka-2", "stopped"), status(
     ],
 )
 def test_a_wrong_name_or_state_is_not_yet(service: str, state: str, words: str) -> None:
-    assert words in exercises.judge_trouble(service, state, BOARD).words
+    assert words in judge_trouble(service, state, BOARD).words
 
 
 def test_the_service_in_trouble_and_its_state_are_right() -> None:
-    assert exercises.judge_trouble("kafka-2", "stopped", BOARD).state == "right"
+    assert judge_trouble("kafka-2", "stopped", BOARD).state == "right"
 
 
 def test_there_is_nothing_to_name_while_all_is_well() -> None:
-    assert "All services are healthy" in exercises.judge_trouble("kafka-1", "healthy", BOARD[:1]).words
+    assert "All services are healthy" in judge_trouble("kafka-1", "healthy", BOARD[:1]).words

@@ -1,8 +1,4 @@
-"""Own the checkers of the exercises: each runs the answer on the real services and judges it in words.
-
->>> exercises.carts_and_purchases(my_function)
-✘ not yet: 291 of your 400 results are of other kinds, for example page_view. ...
-"""
+"""Check the exercise of lesson 05: a function that runs on the cluster over events that nobody has seen."""
 
 from __future__ import annotations
 
@@ -10,10 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kernel_lib import jobs, lessons, producer, runs, services, topics
+from kernel_lib import jobs, lessons, producer, runs, topics
 from kernel_lib.jobs import EventFunction
 from kernel_lib.lessons import Verdict, not_yet, right
-from kernel_lib.services import ServiceStatus
 from kernel_lib.settings import Settings, load
 
 Event = Mapping[str, Any]
@@ -32,30 +27,6 @@ def carts_and_purchases(function: EventFunction, *, settings: Settings | None = 
     """
     settings = settings or load()
     return lessons.check(lambda: judge_carts(*_run(function, settings)), lesson="05_first_job", exercise="carts")
-
-
-def named_trouble(service: str, state: str, *, settings: Settings | None = None) -> Verdict:
-    """Judge whether `service` is the one that is in trouble now, and whether it is in the state named."""
-    return lessons.check(
-        lambda: judge_trouble(service, state, services.statuses(settings=settings)),
-        lesson="00_cockpit",
-        exercise="trouble",
-    )
-
-
-def judge_trouble(service: str, state: str, statuses: Sequence[ServiceStatus]) -> Verdict:
-    """Compare an answer with how the services are; those that wait for a later lesson do not count."""
-    troubles = {each.name: each for each in statuses if each.in_trouble}
-    if not troubles:
-        return not_yet("All services are healthy, so there is no trouble to name.", look_at="the buttons of the board")
-    if service not in troubles:
-        return not_yet(
-            f"{service!r} is not the one in trouble.", look_at="the rows of the board whose dot is not green"
-        )
-    if state != troubles[service].state:
-        return not_yet(f"{service} is not {state!r}.", look_at="the second column of its row")
-    found = troubles[service]
-    return right(f"{service} is {state}: {found.reason}. What helps: {found.remedy}.")
 
 
 def judge_carts(sent: Sequence[Event], results: Sequence[Event]) -> Verdict:
