@@ -21,6 +21,8 @@ from infra.layout import CHECKOUT
 from kernel_lib.errors import ConfigurationError
 
 Command = list[str]
+# Two processes, each with whole files: most tests wait for services most of the time.
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
 
 
 def run(words: Sequence[str]) -> int:
@@ -100,11 +102,14 @@ def _fixing() -> list[Command]:
 
 def _unit(extra: list[str]) -> list[Command]:
     folders = ("services", "notebooks", "browser")
-    return [["pytest", *(f"--ignore=tests/{folder}" for folder in folders), *extra]]
+    return [["pytest", *(f"--ignore=tests/{folder}" for folder in folders), *(extra or SIDE_BY_SIDE)]]
 
 
 def _service_tests(extra: list[str]) -> list[Command]:
-    return [["pytest", "tests/services", *extra]]
+    tests = ["pytest", "tests/services"]
+    if extra:  # whoever chooses tests wants to see them one after another
+        return [[*tests, *extra]]
+    return [[*tests, "-m", "not alone", *SIDE_BY_SIDE], [*tests, "-m", "alone"]]
 
 
 def _notebook_tests(extra: list[str]) -> list[Command]:

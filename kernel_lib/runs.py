@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from kernel_lib.errors import NotFound
 from kernel_lib.knob_log import KnobLog
 
 IN_FLIGHT, ACKNOWLEDGED, REFUSED, IN_DOUBT, WITHHELD = 1, 2, 3, 4, 5
-KEPT_RUNS = 20
+KEPT_RUNS, KEPT_SECONDS = 20, 3600
 MOST_TYPES = 32
 _ROOM = 1 << 20  # events; the file of states grows by this much
 
@@ -73,11 +74,14 @@ class Run:
 
     @classmethod
     def create(cls, run: str) -> Run:
-        """Make the folder of a new run; removes the oldest ones beyond the number that is kept."""
+        """Make the folder of a new run; removes the oldest ones beyond the number that is kept.
+
+        Those of the last hour stay: other notebooks may read them.
+        """
         folder = _home() / run
         folder.mkdir(parents=True)
         for old in sorted(path for path in _home().iterdir() if path.is_dir())[:-KEPT_RUNS]:
-            if not cls(old).alive:
+            if time.time() - old.stat().st_mtime > KEPT_SECONDS and not cls(old).alive:
                 shutil.rmtree(old, ignore_errors=True)
         return cls(folder)
 

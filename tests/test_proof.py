@@ -58,6 +58,13 @@ def test_the_command_line_passes_words_on_to_pytest(monkeypatch: pytest.MonkeyPa
     assert proof.STAGES["unit"](["-k", "ledger"])[0][-2:] == ["-k", "ledger"]
 
 
+def test_service_tests_run_side_by_side_but_those_that_must_be_alone() -> None:
+    beside, alone = proof.STAGES["services"]([])
+    tests = ["pytest", "tests/services", "-m"]
+    assert (beside[:4], alone) == ([*tests, "not alone"], [*tests, "alone"])
+    assert proof.STAGES["services"](["-k", "ledger"]) == [["pytest", "tests/services", "-k", "ledger"]]
+
+
 def test_a_command_that_was_killed_is_told_by_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert not proof._succeeds(["python", "-c", killed], dict(os.environ))

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,10 @@ def test_an_unknown_run_is_not_found(run: Run) -> None:
         Run.open("r2")
 
 
-def test_only_the_latest_runs_are_kept(run: Run) -> None:
+def test_of_runs_of_more_than_an_hour_ago_only_the_latest_are_kept(run: Run) -> None:
     for number in range(runs.KEPT_RUNS + 5):
-        Run.create(f"s{number:03}").write_identity(Identity("s", "user-events", "", 1, 0, pid=1, partitions=6))
-    assert len(list(run.folder.parent.iterdir())) == runs.KEPT_RUNS
+        old = Run.create(f"s{number:03}")
+        old.write_identity(Identity("s", "user-events", "", 1, 0, pid=1, partitions=6))
+        os.utime(old.folder, (0, 0))
+    assert len(list(run.folder.parent.iterdir())) == runs.KEPT_RUNS + 1  # the first is of a moment ago
+    assert run.folder.exists()

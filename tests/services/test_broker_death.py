@@ -1,8 +1,12 @@
 """What a reader of offsets sees while a broker is dead and its partitions get other leaders."""
 
+import pytest
+
 from kernel_lib import producer, services, topics
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 
 def test_offsets_never_go_back_while_a_broker_is_dead(settings: Settings) -> None:

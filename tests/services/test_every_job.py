@@ -41,6 +41,8 @@ from tests.services import (
 )
 from tests.services.killing import killed
 
+pytestmark = pytest.mark.alone
+
 RESULTS = ("processed-events", "metrics", "alerts", "acknowledgements", "late-events", "dead-letters")
 COMPACTED = ("control", "users", "merchants")
 # A partition whose reader is dead holds the windows back, however long that takes on a busy machine.

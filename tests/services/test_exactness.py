@@ -16,6 +16,8 @@ from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 from tests.services.killing import killed
 
+pytestmark = pytest.mark.alone
+
 RATE = 500
 # The producer sends before the jobs are submitted; and a job that is killed again and again comes back each time.
 FROM_THE_FIRST: dict[str, Any] = {"start": "earliest", "restart_attempts": 100}

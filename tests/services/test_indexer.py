@@ -224,6 +224,7 @@ def test_after_its_kill_the_next_one_indexes_every_event_once(settings: Settings
     assert sum(groups.lag(last.group, "user-events").values()) == 0
 
 
+@pytest.mark.alone
 def test_every_event_is_there_after_elasticsearch_was_dead_for_20_seconds(settings: Settings) -> None:
     """Fails when a batch that could not be written is left out, or is not tried again for long enough."""
     shop = producer.start("user-events", events_per_second=1_000)
@@ -242,6 +243,7 @@ def test_every_event_is_there_after_elasticsearch_was_dead_for_20_seconds(settin
     assert found(settings) == sent()
 
 
+@pytest.mark.alone
 def test_what_it_could_not_write_before_its_kill_the_next_one_writes(settings: Settings) -> None:
     """Fails when offsets are committed before Elasticsearch has the documents."""
     copy = indexer.start("user-events")
@@ -256,6 +258,7 @@ def test_what_it_could_not_write_before_its_kill_the_next_one_writes(settings: S
     assert found(settings) == sent()
 
 
+@pytest.mark.alone
 def test_elasticsearch_that_is_frozen_is_told_and_waited_for(settings: Settings) -> None:
     """Fails when it is not told how long a request has been without an answer."""
     shop = producer.start("user-events", events_per_second=1_000)

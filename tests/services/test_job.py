@@ -155,6 +155,7 @@ def test_an_ended_job_writes_no_savepoint_and_is_not_rescaled(settings: Settings
             call()
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("two_topics")
 def test_a_taskmanager_that_freezes_does_not_stop_the_metrics_of_the_others_for_long(settings: Settings) -> None:
     """Fails when Flink waits its ten minutes for the answer of the frozen one."""

@@ -236,6 +236,7 @@ def test_a_job_that_asks_for_too_many_slots_is_told_who_holds_them(settings: Set
     assert f"{settings.named('holder')} (1) of 05_first_job (pid {os.getpid()})" in refusal.value.cause
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("two_topics")
 def test_a_killed_kernel_takes_its_gateway_along_and_its_job_is_cancelled(
     settings: Settings, kernel: Callable[[str], subprocess.Popen[str]]

@@ -73,6 +73,7 @@ def test_events_are_keyed_by_user_and_in_order_within_a_partition(settings: Sett
         assert book.settle(20).text == "user-events: 2,000 sent, 2,000 received, 0 missing, 0 duplicate, 0 out of order"
 
 
+@pytest.mark.alone
 def test_a_new_rate_holds_within_a_tenth_of_a_second(settings: Settings) -> None:
     shop = producer.start("user-events", events_per_second=20, settings=settings)
     until_acknowledged(shop, 5)

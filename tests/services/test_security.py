@@ -32,6 +32,8 @@ from kernel_lib.errors import AuthenticationFailed, NotFound, ServiceUnavailable
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def course() -> Layout:

@@ -12,6 +12,8 @@ from kernel_lib.errors import ServiceControlFailed
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 # The ones that other tests need least.
 BROKER = "kafka-3"
 TASKMANAGER = "flink-taskmanager-2"

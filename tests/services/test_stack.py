@@ -10,6 +10,8 @@ from infra import elasticsearch_home, preflight, prepare, stack
 from infra.layout import STARTED_SERVICES, Layout
 from kernel_lib import services, topics
 
+pytestmark = pytest.mark.alone
+
 OFFSETS = range(20_000, 23_000, 100)
 
 

@@ -11,6 +11,8 @@ from kernel_lib.plots import Checkpoints, refresher
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 WELL = (
     r"^Checkpoint \d+ took [\d.]+ m?s for [\d.]+ \w+ of state, [\d.]+ s after the one before; "
     r"none of ([5-9]|\d\d+) failed( \(\d+ more could not begin: a task was not running\))?\.$"

@@ -30,6 +30,7 @@ def states(view: KafkaCluster, broker: int) -> set[str]:
     return {state for number, state in cells if number == broker}
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)  # a broker dies and comes back
 def test_a_killed_broker_is_missed_its_leaderships_move_and_it_catches_up(settings: Settings) -> None:
     """Fails when a broker that is away is dropped from the picture, or its last leaderships are taken for living."""
@@ -54,6 +55,7 @@ def test_a_killed_broker_is_missed_its_leaderships_move_and_it_catches_up(settin
     assert states(view, 2) <= {"leads", "follows in sync"}
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_paused_broker_is_missed_although_its_port_answers(settings: Settings) -> None:
     topics.create("user-events", settings=settings)

@@ -90,6 +90,7 @@ def test_the_head_of_a_reader_that_stops_stays_behind(shop: Producer, settings: 
     assert view.heads.data["text"][0].startswith("◀ count_events reads")
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)  # a TaskManager dies and comes back
 def test_a_killed_taskmanager_shows_as_a_gap_that_is_caught_up(shop: Producer, settings: Settings) -> None:
     """Fails when the gap begins where Flink noticed the failure, or when results that waited count as fresh."""
@@ -104,6 +105,7 @@ def test_a_killed_taskmanager_shows_as_a_gap_that_is_caught_up(shop: Producer, s
     assert len(view.gaps.data["left"]) >= 1
 
 
+@pytest.mark.alone
 def test_a_paused_service_is_said_to_be_frozen(settings: Settings) -> None:
     """Fails when the figures of a frozen process are drawn as those of an idle one."""
     view = Resources(settings=settings)

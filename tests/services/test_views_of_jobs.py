@@ -63,6 +63,7 @@ def test_events_later_than_the_bound_come_behind_the_watermark(course: Settings,
     assert "None of the" not in view.text
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("python_mode", ["thread", "process"])
 def test_the_slow_task_is_blamed_and_not_those_that_wait_for_it(
     course: Settings, shop: Producer, python_mode: str
@@ -89,6 +90,7 @@ def test_the_slow_task_is_blamed_and_not_those_that_wait_for_it(
     wait_for_words(graph, "read user-events is held back")
 
 
+@pytest.mark.alone
 def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
     course: Settings, shop: Producer
 ) -> None:
