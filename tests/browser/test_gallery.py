@@ -29,6 +29,7 @@ VIEWS = {
     "What the services take of this machine": r"All together use \d+% of a core",
     "Trends in system-metrics": r"[\d.,]+ .*, from [\d.,]+ to [\d.,]+ in the last 30 s",
     "Kafka brokers and user-events, metrics": r"3 of 3 brokers are up; all 18 replicas of user-events are in sync",
+    "Jobs of the cluster": r"2 jobs run in 2 of \d slots: test-browser.count_events \(1 slot, .*No failure",
     "Records behind": r"count_events (keeps up|is \d+ records? behind|has committed)",
     "The pipeline, records per second": r"producers → user-events \d+/s",
 }

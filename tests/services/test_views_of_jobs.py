@@ -94,8 +94,11 @@ def test_the_slow_task_is_blamed_and_not_those_that_wait_for_it(
 def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
     course: Settings, shop: Producer
 ) -> None:
-    """Fails when the sink is exactly-once whatever it is told."""
+    """Fails when the sink is exactly-once whatever it is told; the list of jobs, when it does not ask for failures."""
     job = jobs.submit("relay", guarantee="at-least-once", restart_attempts=100, settings=course).wait_running()
+    name, listed = course.named("relay"), plots.Jobs(settings=course)
+    wait_for_words(listed, f"{name} (1 slot, ")
+    assert f"{name} failed" not in listed.text
     with ledger.Ledger(shop, "processed-events", settings=course) as book:
         view = plots.LedgerBoard(book)
         wait_until(lambda: view.source.data["missing"].size > 5, 30, "a history")
@@ -104,6 +107,8 @@ def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
             wait_until(lambda: view.source.data["duplicate"][-1] > 0, 60, "duplicates to be drawn")
         assert " 0 duplicate" not in view.text
         assert "✗" in view._tiles.value
+        wait_for_words(listed, f"{name} failed once in the last 5 minutes, the last at ", "because of: ")
+        assert listed.failures.data["y"] == [list(listed.root.yaxis[0].major_label_overrides.values()).index(name)]
         refresher.stop()
 
 
