@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from kernel_lib import kafka_client, topics
 from kernel_lib.kafka_client import ANSWER_SECONDS, Heard
@@ -68,11 +69,18 @@ def forget(group: str, *, settings: Settings | None = None) -> None:
     settings = settings or load()
     name = settings.named(group)
     with kafka_client.asking(settings) as (admin, _):
-        try:
-            admin.delete_consumer_groups([name], request_timeout=ANSWER_SECONDS)[name].result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
+        wait_until(lambda: _forgotten(admin, name), COORDINATOR_SECONDS, f"the coordinator of group {group}")
+
+
+def _forgotten(admin: AdminClient, name: str) -> bool:
+    try:
+        admin.delete_consumer_groups([name], request_timeout=ANSWER_SECONDS)[name].result()
+    except KafkaException as error:
+        if error.args[0].code() in _COORDINATING:
+            return False
+        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+            raise
+    return True
 
 
 @lru_cache(maxsize=16)

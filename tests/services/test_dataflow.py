@@ -19,6 +19,7 @@ def alerts(settings: Settings) -> int:
     return len(topics.read("alerts", settings=settings))
 
 
+@pytest.mark.alone  # it leaves two slots
 @pytest.mark.timeout(400)  # six jobs start, are drained and end
 def test_the_pipeline_carries_what_is_sent_and_stops_with_every_event_counted(running: Settings) -> None:
     read = dataflow.PipelineReader(running)
