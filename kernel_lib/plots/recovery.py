@@ -15,6 +15,7 @@ up is the job when no result is older than they were in the twenty seconds befor
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -36,6 +37,11 @@ QUIET_AFTER_SECONDS = 6.0
 # How much older than usual a result may be and still be called as fresh as before.
 SLACK_SECONDS = 0.5
 Columns = dict[str, Any]
+# A row that is drawn nowhere: the legend takes its colours from the first row.
+NO_GAP: Columns = {name: [math.nan] for name in ("left", "right", "failed", "caught", "top")} | {
+    "words": [""],
+    "reason": [""],
+}
 
 
 class Outage(NamedTuple):
@@ -123,7 +129,7 @@ class Recovery(View):
         self._results: deque[Result] = deque(maxlen=MOST_RESULTS)
         self._since = time.time()
         self._failures: dict[float, Failure] = {}
-        self.gaps = ColumnDataSource(gap_columns([], 0, 0))
+        self.gaps = ColumnDataSource(NO_GAP)
         source = ColumnDataSource(bar_columns(np.array([])))
         super().__init__(self._figure(source), source, title=f"Failure and recovery of {tail.topic}", name=name)
 
@@ -149,7 +155,7 @@ class Recovery(View):
     def _show(self, at: Any, found: Sequence[Outage], now: float) -> None:
         self.source.data = bar_columns(at)
         top = 1.15 * float(max(self.source.data["count"], default=1))
-        self.gaps.data = gap_columns(found, now, top)
+        self.gaps.data = gap_columns(found, now, top) if found else NO_GAP
         self.root.x_range.update(start=(now - SECONDS_SHOWN) * 1000, end=now * 1000)
         self.root.y_range.end = top
 
