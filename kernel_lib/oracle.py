@@ -213,10 +213,10 @@ _TRUTH_COLUMNS = ["truth", "key", "episode", "timeMs", "number", "step"]
 
 
 def _truth_rows(stream: SeededStream, batch: Batch, chosen: NDArray[np.bool_]) -> pd.DataFrame:
-    keys = map(stream.key_name, batch.key[chosen].tolist())
+    keys = stream.key_names[batch.key[chosen]].tolist()
     names = map(stream.truths.__getitem__, batch.truth[chosen].tolist())
     numbers = (column[chosen] for column in (batch.episode, batch.time_ms, batch.index, batch.step))
-    return pd.DataFrame(dict(zip(_TRUTH_COLUMNS, (list(names), list(keys), *numbers), strict=True)))
+    return pd.DataFrame(dict(zip(_TRUTH_COLUMNS, (list(names), keys, *numbers), strict=True)))
 
 
 def _frame(stream: SeededStream, batch: Batch, acknowledged: NDArray[np.bool_]) -> pd.DataFrame:

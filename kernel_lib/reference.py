@@ -105,7 +105,7 @@ def users_of(seed: int, users: int = USERS) -> dict[str, User]:
     tier_of = np.searchsorted(bounds, dice.share("tier", numbers), side="right").tolist()
     found = {}
     for number, home in enumerate(map(CITIES.__getitem__, people.home[:users].tolist())):
-        found[people.id(number)] = User(people.id(number), home.name, home.country, tiers[tier_of[number]])
+        found[people.ids[number]] = User(people.ids[number], home.name, home.country, tiers[tier_of[number]])
     return found
 
 

@@ -15,7 +15,7 @@ from kernel_lib.generators.partitioner import partition_of
 from kernel_lib.generators.people import distance_km
 from kernel_lib.generators.scramble import LARGEST_DEVIATION
 from kernel_lib.generators.streams import SeededStream
-from kernel_lib.knob_log import KnobLog, Knobs
+from kernel_lib.knob_log import MOST_KEYS, KnobLog, Knobs
 from kernel_lib.records import EVENT_TYPES, UserEvent
 
 ANCHOR_MS = 1_790_000_000_000
@@ -34,7 +34,8 @@ def knobs(**values: object) -> KnobLog:
 
 
 def events(stream: SeededStream, first: int, count: int, log: KnobLog) -> list[UserEvent]:
-    return stream.events(stream.batch(first, count, log), [f"r-{n}" for n in range(first, first + count)], 0)
+    values = stream.emit(first, count, log, run="r", sent_at=0).values
+    return [msgspec.json.decode(value, type=UserEvent) for value in values]
 
 
 EVENTS = events(SHOP, 0, 10_000, LOG)
@@ -70,6 +71,7 @@ def test_any_stretch_of_a_run_can_be_made_without_the_events_before_it(topic: st
 def test_records_are_the_events_of_their_topic_keyed_by_user_or_device(topic: str) -> None:
     emission = STREAMS[topic].emit(0, 50, LOG, run="r", sent_at=42)
     decoded = [msgspec.json.decode(value, type=EVENT_TYPES[topic]) for value in emission.values]
+    assert [msgspec.json.encode(event) for event in decoded] == emission.values
     key = "sensorId" if topic == "iot-sensors" else "userId"
     assert emission.keys == [getattr(event, key) for event in decoded]
     assert [(event.eventId, event.sentAt) for event in decoded[:2]] == [("r-0", 42), ("r-1", 42)]  # type: ignore[attr-defined]
@@ -225,6 +227,23 @@ def test_a_silent_partition_has_no_events_and_the_others_keep_theirs() -> None:
         assert silent.withheld.tolist() == expected
         assert 0.1 < np.mean(expected) < 0.6
         assert silent.values == usual.values
+
+
+def test_a_partition_can_be_silent_among_as_many_keys_as_there_are() -> None:
+    log = knobs(keys=MOST_KEYS, silent_partitions=(2,))
+    for stream in STREAMS.values():
+        assert 0.1 < stream.batch(0, 1_000, log).withheld.mean() < 0.25
+
+
+def test_knobs_hold_from_the_next_event_on_also_for_what_was_made_ahead() -> None:
+    for topic, stream in STREAMS.items():
+        log = knobs()
+        before = stream.emit(0, 10, log, run="r", sent_at=0)
+        log.append(msgspec.structs.replace(log.last, index=10, at_ms=ANCHOR_MS + 5_000, keys=3, malformed_share=0.5))
+        after = stream.emit(10, 10, log, run="r", sent_at=0)
+        whole = generators.seeded(topic, seed=7).emit(0, 20, log, run="r", sent_at=0)
+        assert before.values + after.values == whole.values
+        assert len(set(after.keys)) <= 3
 
 
 def test_a_silent_device_is_withheld() -> None:

@@ -84,5 +84,5 @@ def test_a_device_keeps_its_place_and_type() -> None:
     for device, kind, unit, place in zip(
         *(fields[name] for name in ("sensorId", "deviceType", "unit", "location")), strict=True
     ):
-        known[device].add((kind, unit, place))
+        known[device].add((kind, unit, *place.values()))
     assert all(len(found) == 1 for found in known.values())

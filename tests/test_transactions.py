@@ -107,7 +107,7 @@ def test_a_planned_purchase_runs_through_both_topics(rate: float) -> None:
         planned = batch.truth == len(stream.truths) - 1
         columns = (batch.episode, batch.step, batch.time_ms, batch.key)
         for episode, step, time_ms, key in zip(*(c[planned].tolist() for c in columns), strict=True):
-            steps[episode].append((step, time_ms, stream.key_name(key)))
+            steps[episode].append((step, time_ms, stream.key_names[key]))
     whole = [found for found in steps.values() if len(found) == len(shopping.STEPS)]
     assert len(whole) >= 11
     for found in whole:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import platform
 import time
 
-import msgspec
 import numpy as np
 import psutil
 
+from kernel_lib.generators.json_texts import column, records, stamps, table
 from kernel_lib.generators.partitioner import partition_of
-from kernel_lib.generators.streams import COMMON_KNOBS, Emission, iso_stamps
+from kernel_lib.generators.streams import COMMON_KNOBS, Emission
 from kernel_lib.knob_log import KnobLog
-from kernel_lib.records import PARTITIONS, SystemMetric
+from kernel_lib.records import PARTITIONS
 
 _FRESH_SECONDS = 0.5
 _UNITS = {"cpu": "percent", "memory": "percent", "disk": "percent", "load": "processes", "processes": "processes"}
+_METRIC_FIELDS, _UNIT_FIELDS = table("metric", _UNITS), table("unit", _UNITS.values())
 
 
 class HostMetrics:
@@ -38,16 +39,19 @@ class HostMetrics:
     def emit(self, first: int, count: int, log: KnobLog, *, run: str, sent_at: int) -> Emission:
         """Return measured values with the host as the key."""
         index = np.arange(first, first + count)
-        types, stamps = index % len(self.event_types), iso_stamps(log.due_ms(index))
-        names, values = list(map(self.event_types.__getitem__, types.tolist())), self._values()
-        events = [
-            SystemMetric(f"{run}-{number}", stamp, self._host, name, values[name], _UNITS[name], sent_at)
-            for number, stamp, name in zip(index.tolist(), stamps, names, strict=True)
+        types, measured = index % len(self.event_types), self._values()
+        columns = [
+            stamps(log.due_ms(index)),
+            column("host", [self._host] * count),
+            _METRIC_FIELDS[types],
+            table("value", [measured[name] for name in self.event_types])[types],
+            _UNIT_FIELDS[types],
         ]
+        values = [draft + b"%d}" % sent_at for draft in records(run, index, columns)]
         withheld = np.zeros(count, bool)
         for which, knobs in log.each(index):
             withheld[which] = self._host in knobs.silent_keys or self._partition in knobs.silent_partitions
-        return Emission(list(map(msgspec.json.encode, events)), [self._host] * count, types, withheld)
+        return Emission(values, [self._host] * count, types, withheld)
 
     def _values(self) -> dict[str, float]:
         if time.monotonic() - self._measured_at >= _FRESH_SECONDS:

@@ -3,7 +3,7 @@
 A user lives near a city. For some days they stay in another one; they fly there and back, in a straight line on
 the map at the speed of an airliner, so their distance from one event to the next says how fast they moved.
 
-    >>> People(Dice(seed=1)).id(7)
+    >>> People(Dice(seed=1)).ids[7]
     'user-00007'
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_lib.generators.cities import CITIES
+from kernel_lib.generators.json_texts import Column, table
 from kernel_lib.generators.scramble import Dice
 from kernel_lib.knob_log import MOST_KEYS, Indices
 from kernel_lib.records import Location
@@ -36,26 +37,22 @@ class People:
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
         users = np.arange(MOST_KEYS)
-        self.ids = [f"user-{number:05d}" for number in range(MOST_KEYS)]
+        self.ids = np.array([f"user-{number:05d}" for number in range(MOST_KEYS)], np.object_)
+        self.user_ids = table("userId", self.ids)
         self.home = self._city_by_size("home", users)
         # Away or at home, users stand so far from the centre of the city they are in.
         self._north = dice.normal("north", users) * _CITY_RADIUS_KM / _KM_PER_DEGREE
         self._east = dice.normal("east", users) * _CITY_RADIUS_KM / _KM_PER_DEGREE
         lat, lon = self._standing_in(self.home, users)
-        self._homes = list(map(Location, lat.tolist(), lon.tolist()))
+        self._homes = table("location", map(Location, lat.tolist(), lon.tolist()))
 
-    def id(self, user: int) -> str:
-        """Return a user's id."""
-        return self.ids[user]
-
-    def locations(self, user: Indices, time_ms: Indices) -> list[Location]:
-        """Return where users are at these times."""
-        places = list(map(self._homes.__getitem__, user.tolist()))
+    def locations(self, user: Indices, time_ms: Indices) -> Column:
+        """Return the field `location`: where users are at these times."""
+        places = self._homes[user]
         day = self._days(user, time_ms).astype(np.int64)
         travelling = np.flatnonzero(self._away(user, day) | self._away(user, day - 1))
         lat, lon = self._between(user[travelling], time_ms[travelling], day[travelling])
-        for at, *place in zip(travelling.tolist(), lat.tolist(), lon.tolist(), strict=True):
-            places[at] = Location(*place)
+        places[travelling] = table("location", map(Location, lat.tolist(), lon.tolist()))
         return places
 
     def _days(self, user: Indices, time_ms: Indices) -> NDArray[np.float64]:

@@ -6,24 +6,23 @@ declines over two weeks and is then renewed. A knob plants, into blocks of a dev
 * spike: one reading far off; stuck: the same value ten times;
 * drift: sixteen readings that climb away; dropout: eight readings that are missing.
 
-    >>> SensorReadings(seed=1).key_name(7)
+    >>> SensorReadings(seed=1).key_names[7]
     'sensor-0007'
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernel_lib.generators import rounds
+from kernel_lib.generators.json_texts import Column, column, stamps, table
 from kernel_lib.generators.people import CITY_LAT, CITY_LON, DAY_MS
-from kernel_lib.generators.streams import SEEDED_KNOBS, Batch, SeededStream, iso_stamps, no_truths
+from kernel_lib.generators.streams import SEEDED_KNOBS, Batch, SeededStream, no_truths
 from kernel_lib.knob_log import MOST_KEYS, Indices, KnobLog, Knobs
-from kernel_lib.records import Location, SensorReading
+from kernel_lib.records import Location
 
 DEVICES = 200
 BATTERY_DAYS = 14
@@ -72,11 +71,10 @@ class SensorReadings(SeededStream):
         city = self.dice.below(len(CITY_LAT), "city", devices)
         lat = np.round(CITY_LAT[city] + 0.04 * self.dice.normal("north", devices), 5)
         lon = np.round(CITY_LON[city] + 0.04 * self.dice.normal("east", devices), 5)
-        self._locations = list(map(Location, lat.tolist(), lon.tolist()))
-
-    def key_name(self, key: int) -> str:
-        """Return a device's id."""
-        return f"sensor-{key:04d}"
+        self._locations = table("location", map(Location, lat.tolist(), lon.tolist()))
+        self.key_names = np.array([f"sensor-{number:04d}" for number in range(MOST_KEYS)], np.object_)
+        self._ids, self._types = table("sensorId", self.key_names), table("deviceType", KINDS)
+        self._units = table("unit", [kind.unit for kind in KINDS.values()])
 
     def content(self, index: Indices, time_ms: Indices, log: KnobLog, knobs: Knobs) -> dict[str, NDArray[Any]]:
         """Return devices, values, batteries, and the planted anomalies."""
@@ -97,22 +95,17 @@ class SensorReadings(SeededStream):
         columns["value"] = np.round(columns["value"], 3)
         return columns
 
-    def fields(self, batch: Batch) -> dict[str, Sequence[Any]]:
-        """Return the fields of the events, by their names on the wire."""
-        names, units = list(KINDS), [kind.unit for kind in KINDS.values()]
-        return {
-            "timestamp": iso_stamps(batch.time_ms),
-            "sensorId": list(map(self.key_name, batch.key.tolist())),
-            "deviceType": list(map(names.__getitem__, batch.type.tolist())),
-            "value": batch.columns["value"].tolist(),
-            "unit": list(map(units.__getitem__, batch.type.tolist())),
-            "location": list(map(self._locations.__getitem__, batch.key.tolist())),
-            "batteryLevel": batch.columns["battery"].tolist(),
-        }
-
-    def events(self, batch: Batch, ids: Sequence[str], sent_at: int) -> list[SensorReading]:
-        """Return the events; `sent_at` (epoch, ms) goes into them as it is."""
-        return list(map(SensorReading, ids, *self.fields(batch).values(), repeat(sent_at)))
+    def json(self, batch: Batch) -> list[Column]:
+        """Return the fields of the events, in their order on the wire."""
+        return [
+            stamps(batch.time_ms),
+            self._ids[batch.key],
+            self._types[batch.type],
+            column("value", batch.columns["value"].tolist()),
+            self._units[batch.type],
+            self._locations[batch.key],
+            column("batteryLevel", batch.columns["battery"].tolist()),
+        ]
 
     def _value(self, index: Indices, device: Indices, time_ms: Indices) -> NDArray[np.float64]:
         kind, days = device % len(KINDS), time_ms / DAY_MS

@@ -7,24 +7,25 @@ an earlier one's for a planted duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from kernel_lib.generators.json_texts import Column, fields, records
 from kernel_lib.generators.malformed import KINDS as MALFORMED
 from kernel_lib.generators.malformed import spoil
 from kernel_lib.generators.partitioner import partition_of
 from kernel_lib.generators.scramble import Dice
-from kernel_lib.knob_log import Indices, KnobLog, Knobs
+from kernel_lib.knob_log import MOST_KEYS, Indices, KnobLog, Knobs
 from kernel_lib.records import PARTITIONS
 
 _FARTHEST_DUPLICATE = 64
-_encode = msgspec.json.Encoder().encode
+# Whoever asks for few events at a time gets them from a longer stretch that is made at once.
+_FEW, _STRETCH = 64, 512
 COMMON_KNOBS: tuple[str, ...] = ("events_per_second", "day_seconds", "silent_partitions", "silent_keys")
 SEEDED_KNOBS: tuple[str, ...] = (
     *COMMON_KNOBS, "keys", "hot_share", "delay_ms", "jitter_ms", "late_share", "late_ms",
@@ -73,10 +74,32 @@ class Batch:
     columns: Mapping[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class _Stretch:
+    """Events from index `first` on, ready but for the moment at which they are sent, and on what they depend."""
+
+    first: int
+    run: str
+    log: KnobLog
+    last: Knobs
+    batch: Batch
+    drafts: list[bytes]
+    keys: list[str]
+
+    def holds(self, first: int, count: int, log: KnobLog, run: str) -> bool:
+        """Whether events are among these; knobs that were added to the log since then make others of them."""
+        inside = self.first <= first and first + count <= self.first + len(self.drafts)
+        return inside and self.log is log and self.last is log.last and self.run == run
+
+
 class SeededStream:
-    """A stream whose content follows from a seed; subclasses say what an event is."""
+    """A stream whose content follows from a seed; subclasses say what an event is.
+
+    `key_names` are the keys of users or devices, by number.
+    """
 
     event_types: tuple[str, ...]
+    key_names: NDArray[np.object_]
     truths: ClassVar[tuple[str, ...]]
     number_field: ClassVar[str]
     knobs: tuple[str, ...] = SEEDED_KNOBS
@@ -85,22 +108,19 @@ class SeededStream:
         self.dice = Dice(seed)
         self._partitions = partitions
         self._partition_table = lru_cache(maxsize=2)(self._partitions_of_keys)
+        self._stretch: _Stretch | None = None
 
     def content(self, index: Indices, time_ms: Indices, log: KnobLog, knobs: Knobs) -> dict[str, NDArray[Any]]:
         """Return `key`, `type`, `truth`, `episode`, `step`, `gone` and the stream's own columns, of one setting."""
         raise NotImplementedError
 
-    def key_name(self, key: int) -> str:
-        """Return the key of user or device number `key`."""
+    def json(self, batch: Batch) -> list[Column]:
+        """Return the fields of the events, in their order on the wire, without eventId and sentAt."""
         raise NotImplementedError
 
-    def fields(self, batch: Batch) -> dict[str, Sequence[Any]]:
-        """Return the fields of the events, by their names on the wire, without eventId and sentAt."""
-        raise NotImplementedError
-
-    def events(self, batch: Batch, ids: Sequence[str], sent_at: int) -> list[Any]:
-        """Return the events as Structs."""
-        raise NotImplementedError
+    def fields(self, batch: Batch) -> dict[str, list[Any]]:
+        """Return the values of the events' fields by their names on the wire, without eventId and sentAt."""
+        return fields(self.json(batch))
 
     def batch(self, first: int, count: int, log: KnobLog) -> Batch:
         """Return `count` events from index `first` on as columns."""
@@ -124,12 +144,21 @@ class SeededStream:
 
     def emit(self, first: int, count: int, log: KnobLog, *, run: str, sent_at: int) -> Emission:
         """Return `count` records from index `first` on; `run` and `sent_at` (epoch, ms) go into them as they are."""
+        stretch = self._stretch
+        if not stretch or not stretch.holds(first, count, log, run):
+            stretch = self._stretch = self._made(first, _STRETCH if count <= _FEW else count, log, run)
+        which = slice(first - stretch.first, first - stretch.first + count)
+        end = b"%d}" % sent_at
+        ready = [draft + end for draft in stretch.drafts[which]]
+        malformed = stretch.batch.malformed[which]
+        for at in np.flatnonzero(malformed).tolist():
+            ready[at] = spoil(ready[at], int(malformed[at]), self.number_field)
+        return Emission(ready, stretch.keys[which], stretch.batch.type[which], stretch.batch.withheld[which])
+
+    def _made(self, first: int, count: int, log: KnobLog, run: str) -> _Stretch:
         batch = self.batch(first, count, log)
-        ids = [f"{run}-{number}" for number in range(first, first + count)]
-        values = list(map(_encode, self.events(batch, ids, sent_at)))
-        for at in np.flatnonzero(batch.malformed).tolist():
-            values[at] = spoil(values[at], int(batch.malformed[at]), self.number_field)
-        return Emission(values, [self.key_name(key) for key in batch.key.tolist()], batch.type, batch.withheld)
+        drafts = records(run, batch.index, self.json(batch))
+        return _Stretch(first, run, log, log.last, batch, drafts, self.key_names[batch.key].tolist())
 
     def _sources(self, index: Indices, knobs: Knobs) -> Indices:
         if not knobs.duplicate_share:
@@ -157,24 +186,18 @@ class SeededStream:
     def _silenced(self, key: Indices, knobs: Knobs) -> NDArray[np.bool_]:
         silent = np.zeros(len(key), bool)
         if knobs.silent_partitions:
-            table = self._partition_table(1 << int(key.max()).bit_length())  # a power of two serves many batches
+            # A power of two serves many batches.
+            table = self._partition_table(min(MOST_KEYS, 1 << int(key.max()).bit_length()))
             silent |= np.isin(table[key], knobs.silent_partitions)
         if knobs.silent_keys:
-            silent |= np.array([self.key_name(number) in knobs.silent_keys for number in key.tolist()], bool)
+            silent |= np.array([name in knobs.silent_keys for name in self.key_names[key]], bool)
         return silent
 
     def _partitions_of_keys(self, keys: int) -> Indices:
-        return np.array([partition_of(self.key_name(key).encode(), self._partitions) for key in range(keys)])
+        return np.array([partition_of(name.encode(), self._partitions) for name in self.key_names[:keys]])
 
 
 def no_truths(count: int) -> dict[str, NDArray[Any]]:
     """Return the columns of events that belong to no planted truth and are not withheld."""
     nothing = np.zeros(count, np.int64)
     return {"truth": nothing, "episode": nothing.copy(), "step": nothing.copy(), "gone": np.zeros(count, bool)}
-
-
-def iso_stamps(times_ms: NDArray[np.int64]) -> list[str]:
-    """Return epoch milliseconds as ISO-8601 in UTC with milliseconds."""
-    distinct, which = np.unique(times_ms, return_inverse=True)  # many events share one at a high rate
-    stamps = [stamp + "Z" for stamp in np.datetime_as_string(distinct.astype("datetime64[ms]"), unit="ms").tolist()]
-    return list(map(stamps.__getitem__, which.tolist()))

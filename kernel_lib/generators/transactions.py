@@ -14,8 +14,6 @@ time, amounts from 3 to 400, never twice in a row without success. A knob plants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +21,10 @@ from numpy.typing import NDArray
 
 from kernel_lib.generators import rounds, shopping
 from kernel_lib.generators.cities import CITIES
+from kernel_lib.generators.json_texts import Column, column, hexadecimals, stamps, table
 from kernel_lib.generators.people import CITY_LAT, CITY_LON, USERS, People, distance_km
-from kernel_lib.generators.streams import SEEDED_KNOBS, Batch, SeededStream, iso_stamps, no_truths
+from kernel_lib.generators.streams import SEEDED_KNOBS, Batch, SeededStream, no_truths
 from kernel_lib.knob_log import Indices, KnobLog, Knobs
-from kernel_lib.records import Transaction
 
 CATEGORIES = ("bakery", "books", "electronics", "fashion", "fuel", "grocery", "restaurant", "travel")
 _CURRENCIES = {
@@ -66,13 +64,13 @@ class Transactions(SeededStream):
     def __init__(self, seed: int = 1, **options: Any) -> None:
         super().__init__(seed, **options)
         self._people = People(self.dice)
+        self.key_names = self._people.ids
         self.merchants = _merchants()
         self._far = [np.flatnonzero(_distances(city) > _FAR_KM) for city in range(len(CITIES))]
-        self._currencies = [_CURRENCIES.get(CITIES[city].country, "EUR") for city in self._people.home.tolist()]
-
-    def key_name(self, key: int) -> str:
-        """Return a user's id."""
-        return self._people.id(key)
+        self._statuses = table("status", self.event_types)
+        self._merchant_ids = table("merchantId", [merchant.id for merchant in self.merchants])
+        currencies = [_CURRENCIES.get(city.country, "EUR") for city in CITIES]
+        self._currencies = table("currency", currencies)[self._people.home]
 
     def content(self, index: Indices, time_ms: Indices, log: KnobLog, knobs: Knobs) -> dict[str, NDArray[Any]]:
         """Return users, merchants, amounts, risk scores, and the planted frauds."""
@@ -85,23 +83,18 @@ class Transactions(SeededStream):
         self._plant_payments(columns, shopping.plan(self.dice, index, log, users))
         return columns
 
-    def fields(self, batch: Batch) -> dict[str, Sequence[Any]]:
-        """Return the fields of the events, by their names on the wire."""
-        users = batch.key.tolist()
-        return {
-            "timestamp": iso_stamps(batch.time_ms),
-            "transactionId": [f"tx-{bits:016x}" for bits in self.dice.bits("transaction", batch.source).tolist()],
-            "userId": list(map(self._people.ids.__getitem__, users)),
-            "amount": batch.columns["amount"].tolist(),
-            "currency": list(map(self._currencies.__getitem__, users)),
-            "merchantId": [self.merchants[number].id for number in batch.columns["merchant"].tolist()],
-            "status": list(map(self.event_types.__getitem__, batch.type.tolist())),
-            "riskScore": batch.columns["risk"].tolist(),
-        }
-
-    def events(self, batch: Batch, ids: Sequence[str], sent_at: int) -> list[Transaction]:
-        """Return the events; `sent_at` (epoch, ms) goes into them as it is."""
-        return list(map(Transaction, ids, *self.fields(batch).values(), repeat(sent_at)))
+    def json(self, batch: Batch) -> list[Column]:
+        """Return the fields of the events, in their order on the wire."""
+        return [
+            stamps(batch.time_ms),
+            hexadecimals("transactionId", "tx-", self.dice.bits("transaction", batch.source), 16),
+            self._people.user_ids[batch.key],
+            column("amount", batch.columns["amount"].tolist()),
+            self._currencies[batch.key],
+            self._merchant_ids[batch.columns["merchant"]],
+            self._statuses[batch.type],
+            column("riskScore", batch.columns["risk"].tolist()),
+        ]
 
     def _usual(self, index: Indices, users: int) -> dict[str, NDArray[Any]]:
         turn, user = rounds.turn_of(index, users)

@@ -13,9 +13,7 @@ pause is thus the other one's session.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from random import Random
 from typing import Any, NamedTuple
 
@@ -23,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_lib.generators import shopping
+from kernel_lib.generators.json_texts import Column, column, hexadecimals, stamps, table
 from kernel_lib.generators.people import USERS, People
-from kernel_lib.generators.streams import Batch, SeededStream, iso_stamps, no_truths
+from kernel_lib.generators.streams import Batch, SeededStream, no_truths
 from kernel_lib.knob_log import Indices, KnobLog, Knobs
-from kernel_lib.records import UserEvent
 
 _FRAMES, _STEPS = 512, 64
 _SECONDS_BETWEEN_CLICKS = 3.0
@@ -82,12 +80,11 @@ class UserEvents(SeededStream):
         super().__init__(seed, **options)
         self._frames = _frames(Random(f"{seed}/frames"))
         self._people = People(self.dice)
+        # One user's events go to one partition and keep their order.
+        self.key_names = self._people.ids
         agents = self.dice.below(100, "browser", np.arange(len(self._people.ids)))
-        self._agents = [_USER_AGENTS[at] for at in np.searchsorted(_AGENT_SHARES, agents, side="right").tolist()]
-
-    def key_name(self, key: int) -> str:
-        """Return a user's id: one user's events go to one partition and keep their order."""
-        return self._people.id(key)
+        self._agents = table("userAgent", _USER_AGENTS)[np.searchsorted(_AGENT_SHARES, agents, side="right")]
+        self._types, self._pages = table("eventType", self.event_types), table("page", self._frames.pages)
 
     def content(self, index: Indices, time_ms: Indices, log: KnobLog, knobs: Knobs) -> dict[str, NDArray[Any]]:
         """Return users, sessions, pages and durations."""
@@ -100,23 +97,18 @@ class UserEvents(SeededStream):
         self._plant_purchases(columns, shopping.plan(self.dice, index, log, knobs.keys or USERS))
         return columns
 
-    def fields(self, batch: Batch) -> dict[str, Sequence[Any]]:
-        """Return the fields of the events, by their names on the wire."""
-        users = batch.key.tolist()
-        return {
-            "timestamp": iso_stamps(batch.time_ms),
-            "userId": list(map(self._people.ids.__getitem__, users)),
-            "eventType": list(map(self.event_types.__getitem__, batch.type.tolist())),
-            "sessionId": [f"s-{session:012x}" for session in batch.columns["session"].tolist()],
-            "page": list(map(self._frames.pages.__getitem__, batch.columns["page"].tolist())),
-            "duration": batch.columns["duration"].tolist(),
-            "userAgent": list(map(self._agents.__getitem__, users)),
-            "location": self._people.locations(batch.key, batch.time_ms),
-        }
-
-    def events(self, batch: Batch, ids: Sequence[str], sent_at: int) -> list[UserEvent]:
-        """Return the events; `sent_at` (epoch, ms) goes into them as it is."""
-        return list(map(UserEvent, ids, *self.fields(batch).values(), repeat(sent_at)))
+    def json(self, batch: Batch) -> list[Column]:
+        """Return the fields of the events, in their order on the wire."""
+        return [
+            stamps(batch.time_ms),
+            self._people.user_ids[batch.key],
+            self._types[batch.type],
+            hexadecimals("sessionId", "s-", batch.columns["session"], 12),
+            self._pages[batch.columns["page"]],
+            column("duration", batch.columns["duration"].tolist()),
+            self._agents[batch.key],
+            self._people.locations(batch.key, batch.time_ms),
+        ]
 
     def _journeys(self, index: Indices, knobs: Knobs) -> dict[str, NDArray[Any]]:
         frames, places = self._frames, _places(knobs.events_per_second)
