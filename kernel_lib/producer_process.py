@@ -14,13 +14,14 @@ import select
 import sys
 import time
 from collections import deque
-from functools import partial
+from itertools import compress
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import msgspec
 import numpy as np
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
 
 from kernel_lib import child_process, generators, kafka_client, runs
@@ -102,7 +103,7 @@ class Sender:
     def __init__(self, order: Order, run: runs.Run) -> None:
         self._order, self._run = order, run
         self._stream = generators.stream(order.topic, order.seed, order.partitions)
-        self._counters = run.counters(writable=True)
+        self._counters = run.counters(writable=True)[0]
         self._states = run.state_map(0).data
         self._knobs_file = run.knobs_file.open("ab", buffering=0)
         self._log = KnobLog()
@@ -221,18 +222,14 @@ class Sender:
         first = self._numbered
         emission = self._stream.emit(first, count, self._log, run=self._run.id, sent_at=int(self._now_ms()))
         self._mark(count, emission)
-        delivered = self._delivered
-        messages: list[dict[str, Any]] = [
-            {"value": value, "key": key, "callback": partial(delivered, index)}
-            for index, (value, key, withheld) in enumerate(
-                zip(emission.values, emission.keys, emission.withheld.tolist(), strict=True), first
-            )
-            if not withheld
-        ]
-        if self._kafka.produce_batch(self._order.full_name, messages) < len(messages):
-            for message in messages:
-                if "_error" in message:
-                    message["callback"](message["_error"], None)
+        # Half the time of produce_batch, which looks for six names in a dict for each event.
+        produce, topic, delivered = self._kafka.produce, self._order.full_name, self._delivered
+        events = zip(range(first, first + count), emission.values, emission.keys, strict=True)
+        for index, value, key in compress(events, (~emission.withheld).tolist()):
+            try:
+                produce(topic, value, key, -1, MethodType(delivered, index))
+            except KafkaException as refusal:
+                delivered(index, refusal.args[0], None)
 
     def _mark(self, count: int, emission: Emission) -> None:
         # Before the first is handed over: killed in between, they are in doubt, never lost.
@@ -242,9 +239,9 @@ class Sender:
         self._states[self._numbered : self._numbered + count] = states.tobytes()
         self._numbered += count
         self._withheld += int(np.count_nonzero(emission.withheld))
-        self._counters["numbered"][0] = self._numbered
-        self._counters["withheld"][0] = self._withheld
-        self._counters["types"][0] += np.bincount(emission.types[~emission.withheld], minlength=runs.MOST_TYPES)
+        self._counters["numbered"] = self._numbered
+        self._counters["withheld"] = self._withheld
+        self._counters["types"] += np.bincount(emission.types[~emission.withheld], minlength=runs.MOST_TYPES)
 
     def _delivered(self, index: int, error: KafkaError | None, _: Message | None) -> None:
         if error is None:
@@ -261,21 +258,21 @@ class Sender:
 
     def _reported(self, error: KafkaError) -> None:
         text = _PARTITION_GONE if error.code() == KafkaError._DESTROY else error.str()
-        self._counters["errors"][0] += 1
-        self._counters["last_error"][0] = f"{error.name()}: {text}".encode()
+        self._counters["errors"] += 1
+        self._counters["last_error"] = f"{error.name()}: {text}".encode()
 
     def _publish(self) -> None:
         counters = self._counters
-        counters["acknowledged"][0] = self._acknowledged
-        counters["refused"][0] = self._refused
-        counters["in_doubt"][0] = self._in_doubt
+        counters["acknowledged"] = self._acknowledged
+        counters["refused"] = self._refused
+        counters["in_doubt"] = self._in_doubt
         now = time.monotonic()
         if now - self._recent[-1][0] > 0.1:
             self._recent.append((now, self._sent()))
             while len(self._recent) > 2 and now - self._recent[0][0] > 1.1:
                 self._recent.popleft()
             since, sent = self._recent[0]
-            counters["events_per_second"][0] = (self._sent() - sent) / (now - since)
+            counters["events_per_second"] = (self._sent() - sent) / (now - since)
 
 
 def main(folder: str) -> None:
