@@ -31,7 +31,9 @@ from kernel_lib.knob_log import KnobLog, Knobs
 CHUNK_EVENTS = 2_000
 MOST_IN_FLIGHT = 50_000
 MOST_BEHIND_MS = 1_000
-_TICK_SECONDS, _ACKNOWLEDGED_SECONDS, _IDLE_SECONDS = 0.01, 0.03, 0.1
+# What is due is handed over this often, all of it, and sent at once.
+_TICK_SECONDS = 0.035
+_FLUSH_SECONDS, _ROOM_SECONDS, _ACKNOWLEDGED_SECONDS, _IDLE_SECONDS = 0.005, 0.01, 0.03, 0.1
 
 # After these nobody knows whether the brokers have the event.
 _DOUBTFUL = {
@@ -86,8 +88,9 @@ def tuning() -> dict[str, Any]:
         "enable.idempotence": True,
         # The same partition for a key as Java clients, Flink among them.
         "partitioner": "murmur2_random",
-        # Small batches are what costs processor time with three replicas.
-        "linger.ms": 25,
+        # Small batches are what costs processor time with three replicas. It is waited for them only while more is due
+        # than could be sent yet: what a tick hands over is flushed.
+        "linger.ms": 60,
         "batch.num.messages": 10_000,
         "compression.type": "lz4",
         "queue.buffering.max.messages": 2 * MOST_IN_FLIGHT,
@@ -109,6 +112,7 @@ class Sender:
         self._log = KnobLog()
         self._numbered = self._acknowledged = self._refused = self._in_doubt = self._withheld = 0
         self._end = order.count
+        self._next_tick, self._more_is_due = 0.0, False
         self._deadline: float | None = None
         self._burst_ends, self._rate_after_burst = math.inf, 0.0
         self._inbox = b""
@@ -161,15 +165,12 @@ class Sender:
     def _patience(self) -> float:
         longest = _ACKNOWLEDGED_SECONDS if self._in_flight() else _IDLE_SECONDS
         knobs, now_ms = self._log.last, self._now_ms()
-        if knobs.rate <= 0 or self._deadline is not None:
+        if knobs.rate <= 0 or self._numbered == self._end:
             return longest
-        if self._in_flight() >= MOST_IN_FLIGHT:
-            return _TICK_SECONDS
-        spacing_ms = 1000 / knobs.rate
-        next_ms = knobs.at_ms + (self._numbered - knobs.index) * spacing_ms
-        if next_ms + CHUNK_EVENTS * spacing_ms < now_ms:
-            return 0.0
-        return min(longest, max(_TICK_SECONDS, (next_ms - now_ms) / 1000))
+        if self._more_is_due:
+            return _ROOM_SECONDS if self._in_flight() >= MOST_IN_FLIGHT else 0.0
+        next_ms = knobs.at_ms + (self._numbered - knobs.index) * 1000 / knobs.rate
+        return min(longest, max(0.0, self._next_tick - time.monotonic(), (next_ms - now_ms) / 1000))
 
     def _obey(self, change: Change) -> None:
         if change.stop_seconds is not None:
@@ -212,11 +213,15 @@ class Sender:
         if due - self._numbered > max(1.0, self._log.last.rate * MOST_BEHIND_MS / 1000):
             # More was asked for than could be sent: time goes on without the backlog, and the log says so.
             self._note(self._as_of_now())
-            due = self._numbered + 1
+            due = self._log.due(self._now_ms())
         due = due if self._end is None else min(due, self._end)
         count = min(due - self._numbered, CHUNK_EVENTS)
         if count > 0 and self._in_flight() < MOST_IN_FLIGHT:
             self._send(count)
+            if self._numbered == due:
+                self._next_tick = time.monotonic() + _TICK_SECONDS
+                self._kafka.flush(_FLUSH_SECONDS)
+        self._more_is_due = self._numbered < due
 
     def _send(self, count: int) -> None:
         first = self._numbered

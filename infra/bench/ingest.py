@@ -21,6 +21,7 @@ from kernel_lib.knob_log import KnobLog, Knobs
 from kernel_lib.producer_process import tuning
 from kernel_lib.runs import Run
 from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
 
 AS_FAST_AS_POSSIBLE = 1e9
 TOPIC, PAYLOADS = "user-events", 20_000
@@ -43,15 +44,22 @@ def measure(where: Layout, settings: Settings, *, events: int, pairs: int) -> It
 
 
 def preload(settings: Settings, events: int, topic: str = TOPIC) -> float:
-    """Send so many events and return how many were acknowledged in a second, counted from the first one on."""
+    """Send so many events and return how many were acknowledged in a second, from the first one to the last."""
     sender = producer.start(topic, events_per_second=AS_FAST_AS_POSSIBLE, count=events, settings=settings)
-    stats = sender.wait(600)
+    wait_until(
+        lambda: sender.stats.acknowledged >= events or not sender.alive,
+        600,
+        f"{events:,} acknowledgements",
+        interval_seconds=0.02,
+    )
+    ended = time.time()
+    stats = sender.wait(60)
     started_ms = Run.open(sender.run).knob_log().entries[0].at_ms
     if stats.acknowledged < events:
         raise CourseError(
             f"Only {stats.acknowledged:,} of {events:,} events were acknowledged.", cause=stats.last_error
         )
-    return events / (time.time() - started_ms / 1000)
+    return events / (ended - started_ms / 1000)
 
 
 def _kafka_tool(where: Layout, settings: Settings, events: int) -> float:
