@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any, NamedTuple
+from zlib import crc32
 
 from elastic_transport import ObjectApiResponse, TransportError
 from elasticsearch import (
@@ -42,6 +45,8 @@ ANSWER_SECONDS = 8.0
 # A bulk request that times out is sent again, which makes a slow machine slower.
 BULK_SECONDS = 30.0
 BULK_BYTES = 5_000_000
+# Elasticsearch works on one request in one thread.
+BULK_LANES = 2
 # Its warnings say what our errors say, once more and below them.
 logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 # One node: a replica would have nowhere to live, and the index would stay yellow.
@@ -64,6 +69,13 @@ class Refusal:
 
     position: int
     reason: str
+
+
+class _Line(NamedTuple):
+    """A document as a part of a bulk request, and its position in the call."""
+
+    position: int
+    text: bytes
 
 
 @dataclass(frozen=True)
@@ -127,34 +139,50 @@ def write(name: str, documents: Iterable[tuple[str, bytes]], *, settings: Settin
     reason that is not theirs: then write all of them again, which changes nothing for those that are there.
     """
     settings = settings or load()
+    with ThreadPoolExecutor(BULK_LANES) as lanes:
+        refused = chain.from_iterable(lanes.map(partial(_write_lane, name, settings), _lanes(documents)))
+        return sorted(refused, key=lambda refusal: refusal.position)
+
+
+def _lanes(documents: Iterable[tuple[str, bytes]]) -> list[list[_Line]]:
+    """Share documents out, those with one id to one lane, so that the last of them stays."""
+    lanes: list[list[_Line]] = [[] for _ in range(BULK_LANES)]
+    for position, (name, document) in enumerate(documents):
+        identity = name.encode()
+        # Outside of strings, where JSON allows none, a line break means the same as a space.
+        text = b'{"index":{"_id":"%b"}}\n%b\n' % (identity, document.replace(b"\n", b" "))
+        lanes[crc32(identity) % BULK_LANES].append(_Line(position, text))
+    return lanes
+
+
+def _write_lane(name: str, settings: Settings, lines: Iterable[_Line]) -> list[Refusal]:
     refused: list[Refusal] = []
     with _asking(settings, name) as client:
         patient, index = client.options(request_timeout=BULK_SECONDS), settings.index(name)
-        for first, body in _bulk_bodies(documents):
+        for part in _bounded(lines):
+            body = b"".join([line.text for line in part])
             answer = patient.bulk(index=index, operations=body, filter_path=_BULK_ANSWER)  # type: ignore[arg-type]
             if answer["errors"]:
-                refused += _refusals(first, answer)
+                refused += _refusals(part, answer)
     return refused
 
 
-def _bulk_bodies(documents: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield bodies of bulk requests, each with the position of its first document."""
-    lines: list[bytes] = []
-    first = size = 0
-    for position, (identity, document) in enumerate(documents):
-        # Outside of strings, where JSON allows none, a line break means the same as a space.
-        line = b'{"index":{"_id":"%b"}}\n%b\n' % (identity.encode(), document.replace(b"\n", b" "))
-        if lines and size + len(line) > BULK_BYTES:
-            yield first, b"".join(lines)
-            lines, first, size = [], position, 0
-        lines.append(line)
-        size += len(line)
-    if lines:
-        yield first, b"".join(lines)
+def _bounded(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
+    """Yield the lines of one request after the other."""
+    part: list[_Line] = []
+    size = 0
+    for line in lines:
+        if part and size + len(line.text) > BULK_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += len(line.text)
+    if part:
+        yield part
 
 
-def _refusals(first: int, answer: ObjectApiResponse[Any]) -> Iterator[Refusal]:
-    for position, item in enumerate(answer["items"], first):
+def _refusals(part: list[_Line], answer: ObjectApiResponse[Any]) -> Iterator[Refusal]:
+    for (position, _), item in zip(part, answer["items"], strict=True):
         status, error = item["index"]["status"], item["index"].get("error")
         if error and status != 400:
             kind = HTTP_EXCEPTIONS.get(status, ApiError)
@@ -212,14 +240,16 @@ def written_after(
 ) -> list[Written]:
     """Return one field of the documents written after write `number` (-1: all), those written first before the others.
 
-    A document that was written again has its new number only. Documents without the field have "".
+    A document that was written again has its new number only. Documents without the field have "". A write follows
+    when all before it have ended.
     """
     settings = settings or load()
     with _asking(settings, name) as client:
+        ended = _all_ended(client, settings.index(name))
         client.indices.refresh(index=settings.index(name))
         body = client.search(
             index=settings.index(name),
-            query={"range": {"_seq_no": {"gt": number}}},
+            query={"range": {"_seq_no": {"gt": number, "lte": ended}}},
             sort=["_seq_no"],
             size=size,
             source_includes=[field_name],
@@ -227,6 +257,13 @@ def written_after(
         )
     hits = body["hits"]["hits"]
     return [Written(hit["sort"][0], hit["_version"], str(hit["_source"].get(field_name, ""))) for hit in hits]
+
+
+def _all_ended(client: Elasticsearch, index: str) -> int:
+    """Return the number up to which all writes have ended: of requests side by side a later one may end first."""
+    stats = client.indices.stats(index=index, metric="docs", level="shards")
+    (shard,) = stats["indices"][index]["shards"].values()
+    return int(shard[0]["seq_no"]["local_checkpoint"])
 
 
 def delete(name: str, *, settings: Settings | None = None) -> None:

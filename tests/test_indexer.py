@@ -1,4 +1,5 @@
 import json
+from itertools import chain
 
 import msgspec
 import pytest
@@ -42,16 +43,26 @@ def test_a_record_without_a_usable_event_id_has_the_id_of_its_place(value: bytes
 
 @given(st.lists(st.tuples(st.from_regex(r"[!#-\[\]-~]{1,20}", fullmatch=True), st.binary(max_size=200)), max_size=30))
 def test_no_document_can_break_the_frame_of_a_bulk_request(documents: list[tuple[str, bytes]]) -> None:
-    lines = b"".join(body for _, body in indices._bulk_bodies(documents)).split(b"\n")
+    placed = sorted(chain.from_iterable(indices._lanes(documents)))
+    lines = b"".join(line.text for line in placed).split(b"\n")
     assert [json.loads(line)["index"]["_id"] for line in lines[:-1:2]] == [identity for identity, _ in documents]
     assert len(lines) == 2 * len(documents) + 1
 
 
+def test_documents_are_shared_out_evenly_and_those_with_one_id_stay_in_order() -> None:
+    documents = [(f"r-{n % 1_000}", b"%d" % n) for n in range(2_000)]
+    lanes = indices._lanes(documents)
+    for lane in lanes:
+        assert len(lane) > 2_000 / len(lanes) * 0.9
+        assert lane == sorted(lane)
+        assert len({documents[line.position][0] for line in lane}) == len(lane) / 2
+
+
 def test_documents_are_sent_in_requests_of_bounded_size() -> None:
-    documents = [(str(n), b"x" * 1_000_000) for n in range(12)]
-    bodies = list(indices._bulk_bodies(documents))
-    assert [first for first, _ in bodies] == [0, 4, 8]
-    assert all(len(body) <= indices.BULK_BYTES for _, body in bodies)
+    lines = [indices._Line(n, b"x" * 1_000_000) for n in range(12)]
+    parts = list(indices._bounded(lines))
+    assert [line for part in parts for line in part] == lines
+    assert [len(part) for part in parts] == [5, 5, 2]
 
 
 def test_a_dead_letter_says_where_the_record_is_and_what_was_in_it() -> None:

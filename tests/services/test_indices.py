@@ -76,6 +76,14 @@ def test_documents_are_written_under_their_ids_and_replaced(settings: Settings, 
     assert indices.search(alerts, {"ids": {"values": ["b"]}}).documents == [{"userId": "ben"}]
 
 
+def test_of_documents_with_one_id_in_one_call_the_last_one_stays(alerts: str) -> None:
+    """Fails when documents are shared out by their position: requests side by side end in any order."""
+    texts = [b'{"userId":"%d"}' % turn for turn in range(3)]
+    indices.write(alerts, [(str(n), text) for text in texts for n in range(1_000)])
+    assert indices.count(alerts) == 1_000
+    assert indices.search(alerts, {"term": {"userId": "2"}}).total == 1_000
+
+
 def test_a_document_that_is_refused_is_told_by_its_position_and_the_others_are_written(alerts: str) -> None:
     """Fails when positions start again with each of several requests."""
     large = b'{"userId":"%s"}' % (b" " * 30_000)
