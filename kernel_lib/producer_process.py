@@ -31,8 +31,7 @@ from kernel_lib.knob_log import KnobLog, Knobs
 CHUNK_EVENTS = 2_000
 MOST_IN_FLIGHT = 50_000
 MOST_BEHIND_MS = 1_000
-# What is due is handed over this often, all of it, and sent at once.
-_TICK_SECONDS = 0.035
+TICK_SECONDS = 0.035
 _FLUSH_SECONDS, _ROOM_SECONDS, _ACKNOWLEDGED_SECONDS, _IDLE_SECONDS = 0.005, 0.01, 0.03, 0.1
 
 # After these nobody knows whether the brokers have the event.
@@ -50,7 +49,10 @@ _PARTITION_GONE = "the partition this event waited for is gone: was its topic de
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to produce; `topic` is the short name, `full_name` the one with the namespace; `knobs` are by name."""
+    """What to produce; `topic` is the short name, `full_name` the one with the namespace; `knobs` are by name.
+
+    All that is due is handed over each `tick_seconds`, and sent at once.
+    """
 
     connection: dict[str, Any]
     topic: str
@@ -60,6 +62,7 @@ class Order(msgspec.Struct, frozen=True):
     count: int | None
     knobs: dict[str, Any]
     parent: int
+    tick_seconds: float = TICK_SECONDS
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -219,7 +222,7 @@ class Sender:
         if count > 0 and self._in_flight() < MOST_IN_FLIGHT:
             self._send(count)
             if self._numbered == due:
-                self._next_tick = time.monotonic() + _TICK_SECONDS
+                self._next_tick = time.monotonic() + self._order.tick_seconds
                 self._kafka.flush(_FLUSH_SECONDS)
         self._more_is_due = self._numbered < due
 

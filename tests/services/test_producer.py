@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -85,6 +86,15 @@ def test_a_new_rate_holds_within_a_tenth_of_a_second(settings: Settings) -> None
     assert applied.milliseconds < 100
     # Fifty events at the new rate are due after 50 ms; at the old one they would take 2.5 s.
     assert sorted(event.sentAt for event in after)[49] - asked_ms < 150
+
+
+def test_what_is_due_is_sent_in_each_tick(settings: Settings) -> None:
+    """Fails when the ticks of a producer are the usual ones whatever it is told."""
+    shop = producer.start("user-events", events_per_second=100, count=200, tick_seconds=0.5, settings=settings)
+    shop.wait()
+    sent = sorted({event.sentAt for event in read(settings)})
+    assert len(sent) > 2
+    assert min(later - sooner for sooner, later in pairwise(sent)) >= 500
 
 
 def test_a_rate_of_zero_pauses_and_another_goes_on(settings: Settings) -> None:
