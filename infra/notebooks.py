@@ -1,4 +1,4 @@
-"""Own the canonical form of committed notebooks, and the copy of a lesson with its solutions put in.
+"""Own the canonical form of committed notebooks, and the copy of a lesson with answers to its exercises put in.
 
 Canonical: nbformat 4.5, indent 1, no outputs or counters, kernelspec `python3`, cell ids that say the step.
 
@@ -12,7 +12,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -98,19 +98,20 @@ def rendered(notebook: Notebook) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def solved(notebook: Notebook, solutions: Mapping[str, str]) -> Notebook:
-    """Return a copy in which each exercise runs twice: as it is, then with its solution.
+def answered(notebook: Notebook, answers: Mapping[str, Sequence[str]]) -> Notebook:
+    """Return a copy in which each exercise runs as it is, and then with each of its answers.
 
-    After the cell `check-x` come the solution of `exercise-x` and the check again, so that one
-    headless run shows "not yet" first and "right" last. The closing button is pressed in the end.
+    After the cell `check-x` come the first answer to `exercise-x` and the check again (`check-x-1`), and so on: one
+    headless run shows "not yet" first, and "right" with the solution. The closing button is pressed in the end.
     """
     cells: list[dict[str, Any]] = []
     for cell in deepcopy(notebook["cells"]):
         cells.append(cell)
         exercise = cell["id"].replace("check-", "exercise-", 1)
-        if cell["id"].startswith("check-") and exercise in solutions:
-            cells.append({**cell, "id": f"{exercise}-solved", "source": solutions[exercise]})
-            cells.append({**deepcopy(cell), "id": f"{cell['id']}-solved"})
+        if cell["id"].startswith("check-"):
+            for number, answer in enumerate(answers.get(exercise, ()), 1):
+                cells.append({**deepcopy(cell), "id": f"{exercise}-{number}", "source": answer})
+                cells.append({**deepcopy(cell), "id": f"{cell['id']}-{number}"})
     cells.append(deepcopy(_CODE) | {"id": "press-the-closing-button", "source": "lessons.close()"})
     return {**notebook, "cells": cells}
 

@@ -55,17 +55,18 @@ def test_fixing_a_canonical_notebook_leaves_it_alone(tmp_path: Path) -> None:
     assert notebooks.fix([path]) == []
 
 
-def test_a_solved_copy_checks_before_and_after_the_solution() -> None:
+def test_a_copy_with_answers_checks_before_and_after_each() -> None:
     exercise, check = cell("exercise-sum", "answer = 0"), cell("check-sum", "check(answer)")
-    solved = notebooks.solved({"cells": [exercise, check]}, {"exercise-sum": "answer = 2"})
-    assert [each["source"] for each in solved["cells"]] == [
-        "answer = 0",
-        "check(answer)",
-        "answer = 2",
-        "check(answer)",
-        "lessons.close()",
+    answered = notebooks.answered({"cells": [exercise, check]}, {"exercise-sum": ["answer = 1", "answer = 2"]})
+    assert [(each["id"], each["source"]) for each in answered["cells"]] == [
+        ("exercise-sum", "answer = 0"),
+        ("check-sum", "check(answer)"),
+        ("exercise-sum-1", "answer = 1"),
+        ("check-sum-1", "check(answer)"),
+        ("exercise-sum-2", "answer = 2"),
+        ("check-sum-2", "check(answer)"),
+        ("press-the-closing-button", "lessons.close()"),
     ]
-    assert len({each["id"] for each in solved["cells"]}) == 5
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Each lesson runs headless to its closing button; its exercises say "not yet" first and "right" with the solution."""
+"""Each lesson runs headless to its closing button, with all answers of `tests/answers` and the solutions put in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from infra import notebooks
 from kernel_lib import jobs, lesson_files, progress, services, settings, topics
-from tests import leftovers
+from tests import leftovers, written_answers
+from tests.written_answers import Answer
 
 LESSONS = notebooks.lessons()
 # No cell waits longer on purpose: what takes so long hangs. How long a lesson takes is for the benchmark to say.
@@ -34,11 +35,22 @@ def namespace(lesson: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     leftovers.remove(settings.load())  # also the pipeline's jobs, which outlive the notebook
 
 
-def run_solved(lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
-    """Run a copy with the solutions put in; return its cells by id."""
-    solved = notebooks.solved(json.loads(lesson.read_text()), lesson_files.solutions(lesson.stem))
+def expected(lesson: str) -> list[Answer]:
+    """Return the written answers to the exercises of a lesson, and its solutions last."""
+    solutions = [Answer(cell, "right", "", source) for cell, source in lesson_files.solutions(lesson).items()]
+    return written_answers.to(lesson) + solutions
+
+
+def by_cell(answers: list[Answer]) -> dict[str, list[Answer]]:
+    """Return the answers to each exercise, in order."""
+    return {cell: [each for each in answers if each.cell == cell] for cell in {each.cell for each in answers}}
+
+
+def run_answered(lesson: Path, answers: dict[str, list[Answer]], folder: Path) -> dict[str, dict[str, Any]]:
+    """Run a copy with the answers put in, one after the other; return its cells by id."""
+    sources = {cell: [each.source for each in written] for cell, written in answers.items()}
     source, result = folder / lesson.name, folder / f"ran-{lesson.name}"
-    source.write_text(notebooks.rendered(solved))
+    source.write_text(notebooks.rendered(notebooks.answered(json.loads(lesson.read_text()), sources)))
     papermill.execute_notebook(
         str(source),
         str(result),
@@ -56,18 +68,26 @@ def shown(cell: dict[str, Any]) -> str:
     return "".join("".join(text) for text in texts)
 
 
-@pytest.mark.timeout(400)  # the cockpit starts and drains the whole pipeline
+@pytest.mark.timeout(600)  # the cockpit starts and drains the whole pipeline; each answer takes seconds
 def test_a_lesson_runs_to_its_end_and_its_checks_tell_wrong_from_right(
     lesson: Path, namespace: str, tmp_path: Path
 ) -> None:
-    cells = run_solved(lesson, tmp_path)
-    for id in (id for id in cells if id.startswith("check-") and not id.endswith("-solved")):
-        assert "not yet" in shown(cells[id])
-        assert "right" in shown(cells[f"{id}-solved"])
+    answers = by_cell(expected(lesson.stem))
+    cells = run_answered(lesson, answers, tmp_path)
+    for cell, written in answers.items():
+        check = cell.replace("exercise-", "check-", 1)
+        assert "not yet: " in shown(cells[check])
+        heard = [shown(cells[f"{check}-{number}"]) for number in range(1, len(written) + 1)]
+        assert not [(answer, words) for answer, words in zip(written, heard, strict=True) if not gets(answer, words)]
     assert not list(complaints(cells))
     assert not [status for status in services.statuses() if status.in_trouble]  # the closing button mends all
     assert not jobs.running()
     assert set(progress.done(lesson.stem)) == set(lesson_files.exercises(lesson.stem))
+
+
+def gets(answer: Answer, words: str) -> bool:
+    """Say whether `words` are the verdict of an answer."""
+    return f"{answer.state}: " in words and answer.words in words
 
 
 def complaints(cells: dict[str, dict[str, Any]]) -> Iterator[str]:
