@@ -70,13 +70,13 @@ def apply(function: EventFunction, value: str | None) -> str | None:
     event = parsed(value)
     if event is None:
         return None
+    identity = {"eventId": event["eventId"]} if "eventId" in event else {}  # the function may change the event
     with _Blaming(function, value):
         result = function(event)
         if result is None:
             return None
         if not isinstance(result, dict):
             raise TypeError(f"it returned {type(result).__name__}, and must return a dict or None")
-        identity = {"eventId": event["eventId"]} if "eventId" in event else {}
         return json.dumps(identity | result, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

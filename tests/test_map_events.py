@@ -13,6 +13,16 @@ def test_the_result_keeps_the_event_s_id() -> None:
     assert map_events.apply(lambda event: {"path": event["page"]}, EVENT) == '{"eventId":"run-1","path":"/home"}'
 
 
+def test_a_function_that_empties_the_event_does_not_take_its_id_away() -> None:
+    """Fails when the id is read after the function has run."""
+
+    def emptied(event: dict[str, Any]) -> dict[str, Any]:
+        event.clear()
+        return event
+
+    assert map_events.apply(emptied, EVENT) == '{"eventId":"run-1"}'
+
+
 def test_a_function_may_set_an_id_of_its_own() -> None:
     """Fails when the event's id wins over the function's."""
     assert json.loads(map_events.apply(lambda event: {"eventId": "mine"}, EVENT) or "") == {"eventId": "mine"}

@@ -89,7 +89,8 @@ def _run(function: EventFunction, settings: Settings) -> tuple[list[Event], list
 def _of_run(topic: str, run: str, settings: Settings) -> list[Event]:
     started_ms = runs.Run.open(run).identity.started_ms
     records = topics.read(topic, since_ms=started_ms, limit=MOST_RECORDS, settings=settings)
-    return [event for event in (record.json() for record in records) if event["eventId"].startswith(f"{run}-")]
+    events = [record.json() for record in records]
+    return [event for event in events if str(event.get("eventId")).startswith(f"{run}-")]
 
 
 def _words(names: set[str]) -> str:
