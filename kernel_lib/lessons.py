@@ -20,7 +20,7 @@ from typing import Any, Literal
 import ipywidgets as widgets
 
 from kernel_lib import jobs, knobs, lesson_files, progress
-from kernel_lib.errors import CourseError, NotFound, ServiceUnavailable
+from kernel_lib.errors import CourseError, NoFreeSlots, NotFound, ServiceUnavailable
 
 MARKS = {
     "right": ("✔ right", "#009E73"),
@@ -58,11 +58,12 @@ def not_yet(words: str, *, look_at: str = "") -> Verdict:
 def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str) -> Verdict:
     """Run a checker and note in the learner's progress that an exercise is right.
 
-    A service that is down or a job that failed becomes a verdict in words, not an error. Raises as `progress.note`.
+    A service that is down, a cluster without room, or a job that failed becomes a verdict in words, not an error.
+    Raises as `progress.note`.
     """
     try:
         verdict = checker()
-    except ServiceUnavailable as error:
+    except (ServiceUnavailable, NoFreeSlots) as error:
         return Verdict("not checked", f"your answer was not judged: {_one_line(error)}")
     except CourseError as error:
         return not_yet(_one_line(error))

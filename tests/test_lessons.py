@@ -1,7 +1,7 @@
 import pytest
 
 from kernel_lib import lessons, progress
-from kernel_lib.errors import JobFailed, NotFound, ServiceUnavailable
+from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, ServiceUnavailable
 from kernel_lib.lessons import Verdict
 
 QUESTION = {"a copy": "Yes, that is it.", "a backup": "No: a backup is older."}
@@ -43,6 +43,15 @@ def test_a_service_that_is_down_is_no_wrong_answer() -> None:
     verdict = lessons.check(checker, lesson="05_first_job", exercise="carts")
     assert verdict.state == "not checked"
     assert "Flink at 127.0.0.1:8081 does not answer" in verdict.words
+
+
+def test_a_cluster_without_room_is_no_wrong_answer() -> None:
+    def checker() -> Verdict:
+        raise NoFreeSlots("Job exercise needs 1 slot, and none is free.", cause="pipeline jobs hold 8")
+
+    verdict = lessons.check(checker, lesson="05_first_job", exercise="carts")
+    assert verdict.state == "not checked"
+    assert "pipeline jobs hold 8" in verdict.words
 
 
 def test_a_job_that_failed_is_not_yet_with_its_cause() -> None:
