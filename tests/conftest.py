@@ -1,9 +1,14 @@
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from kernel_lib.settings import Settings
 from tests.ports import free_ports
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("course", deadline=None)
+hypothesis.settings.load_profile("course")
 
 
 @pytest.fixture
