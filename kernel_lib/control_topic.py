@@ -68,7 +68,8 @@ class Channel:
         self._refused: dict[int, KafkaError] = {}
         self._last = 0
         sends = {"linger.ms": 0, "enable.idempotence": True, "delivery.timeout.ms": 8_000}
-        reads = {"group.id": "none", "enable.auto.commit": False, "queued.max.messages.kbytes": 1024}
+        group = settings.named("controls")
+        reads = {"group.id": group, "enable.auto.commit": False, "queued.max.messages.kbytes": 1024}
         ends = topics.offsets(ACKNOWLEDGEMENTS, committed=False, settings=settings)
         for each in parsed(topics.read(CONTROL, limit=MOST_RECORDS, settings=settings), Version):
             self._newest[each.job] = each

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -19,11 +20,13 @@ from kernel_lib.waiting import wait_until
 
 # A coordinator that has just come up reads what was committed first; one whose broker died is replaced.
 COORDINATOR_SECONDS = 25.0
+SESSION_SECONDS = 60.0  # the time-out of a member is 45 s, unless it says otherwise
 _COORDINATING = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 }
+_STARTING = {*_COORDINATING, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,42 @@ def positions(group: str, topic: str, *, settings: Settings | None = None) -> di
     return {n: Position(max(committed.get(n, -1), -1), low, high) for n, (low, high) in bounds.items()}
 
 
+def names(*, settings: Settings | None = None) -> list[str]:
+    """Return the short names of the groups of this namespace that Kafka knows, in order; raises ServiceUnavailable."""
+    settings = settings or load()
+    with kafka_client.asking(settings) as (admin, _):
+        found = wait_until(lambda: _listed(admin), COORDINATOR_SECONDS, "the groups of all brokers")
+    prefix = settings.named("")
+    return sorted(each.group_id.removeprefix(prefix) for each in found.valid if each.group_id.startswith(prefix))
+
+
+def _listed(admin: AdminClient) -> Any:
+    """Return what all brokers answer; None if one of them has just come up, or is not up yet."""
+    try:
+        found = admin.list_consumer_groups(request_timeout=ANSWER_SECONDS).result()
+    except KafkaException as error:
+        if error.args[0].code() not in _STARTING:
+            raise
+        return None
+    return None if found.errors else found
+
+
 def forget(group: str, *, settings: Settings | None = None) -> None:
-    """Delete what a group without members has committed; harmless when there is no such group."""
+    """Delete what a group has committed, when its last member is gone; harmless when there is no such group.
+
+    The coordinator counts a killed member as gone after its session time-out. Raises WaitTimeout, ServiceUnavailable.
+    """
     settings = settings or load()
     name = settings.named(group)
     with kafka_client.asking(settings) as (admin, _):
-        wait_until(lambda: _forgotten(admin, name), COORDINATOR_SECONDS, f"the coordinator of group {group}")
+        wait_until(lambda: _forgotten(admin, name), SESSION_SECONDS, f"the coordinator of group {group} to forget it")
 
 
 def _forgotten(admin: AdminClient, name: str) -> bool:
     try:
         admin.delete_consumer_groups([name], request_timeout=ANSWER_SECONDS)[name].result()
     except KafkaException as error:
-        if error.args[0].code() in _COORDINATING:
+        if error.args[0].code() in {*_COORDINATING, KafkaError.NON_EMPTY_GROUP}:
             return False
         if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
             raise

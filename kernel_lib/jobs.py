@@ -139,9 +139,12 @@ def cancel_orphans(*, settings: Settings | None = None) -> list[str]:
     return cancelled
 
 
-def cancel_all(*, settings: Settings | None = None) -> list[str]:
-    """Cancel every live job of the cluster, of any namespace and owner; return their names."""
-    live = _all_live(settings or load())
+def cancel_all(prefix: str = "", *, settings: Settings | None = None) -> list[str]:
+    """Cancel every live job of the cluster, of any namespace and owner; return their names.
+
+    `prefix`: only those whose name, with the namespace before it, begins so.
+    """
+    live = [job for job in _all_live(settings or load()) if job.name.startswith(prefix)]
     for job in live:
         job.cancel()
     return [job.name for job in live]

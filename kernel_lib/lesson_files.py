@@ -37,13 +37,13 @@ def path(lesson: str) -> Path:
 
 def title(lesson: str) -> str:
     """Return the heading of a lesson: "5 · The first job"."""
-    first = "".join(_cells(lesson)[0]["source"])
+    first = "".join(cells(lesson)[0]["source"])
     return first.partition("\n")[0].lstrip("# ")
 
 
 def exercises(lesson: str) -> tuple[str, ...]:
     """Return the names of the checked exercises of a lesson, in order; raises NotFound."""
-    return tuple(cell["id"].removeprefix(_CHECK) for cell in _cells(lesson) if cell["id"].startswith(_CHECK))
+    return tuple(cell["id"].removeprefix(_CHECK) for cell in cells(lesson) if cell["id"].startswith(_CHECK))
 
 
 def solutions(lesson: str) -> dict[str, str]:
@@ -55,6 +55,7 @@ def solutions(lesson: str) -> dict[str, str]:
     return {id: source.strip() for id, source in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def _cells(lesson: str) -> list[dict[str, Any]]:
-    cells: list[dict[str, Any]] = json.loads(path(lesson).read_text(encoding="utf-8"))["cells"]
-    return cells
+def cells(lesson: str) -> list[dict[str, Any]]:
+    """Return the cells of a lesson's notebook, in order; raises NotFound."""
+    found: list[dict[str, Any]] = json.loads(path(lesson).read_text(encoding="utf-8"))["cells"]
+    return found

@@ -69,13 +69,14 @@ def note(lesson: str, exercise: str, *, settings: Settings | None = None) -> Non
     draft.replace(path)
 
 
-def done(lesson: str, *, settings: Settings | None = None) -> dict[str, str]:
+def done(lesson: str, *, settings: Settings | None = None, state: Path | None = None) -> dict[str, str]:
     """Return when each exercise of a lesson was right for the first time.
 
-    Raises ConfigurationError if the file holds something else, NotFound for an unknown lesson.
+    `state`: the folder of the course's state, if it is another one. Raises ConfigurationError if the file holds
+    something else, NotFound for an unknown lesson.
     """
     known = lesson_files.exercises(lesson)
-    found = _read(_path(settings)).get(lesson, {})
+    found = _read(_path(settings, state)).get(lesson, {})
     return {name: at for name, at in found.items() if name in known}
 
 
@@ -97,8 +98,8 @@ def _html_row(row: Row) -> str:
     return f"<tr>{cells}</tr>"
 
 
-def _path(settings: Settings | None) -> Path:
-    return home() / "progress" / f"{(settings or load()).namespace or 'course'}.json"
+def _path(settings: Settings | None, state: Path | None = None) -> Path:
+    return (state or home()) / "progress" / f"{(settings or load()).namespace or 'course'}.json"
 
 
 def _read(path: Path) -> Done:

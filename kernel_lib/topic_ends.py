@@ -27,7 +27,7 @@ def readable(topic: str, *, settings: Settings | None = None) -> dict[int, int]:
     settings = settings or load()
     heard = kafka_client.Heard()
     extra = {"enable.auto.commit": False, "enable.partition.eof": True, "isolation.level": "read_committed"}
-    consumer = Consumer(kafka_client.config(settings, heard, **{"group.id": "none"}, **extra))
+    consumer = Consumer(kafka_client.config(settings, heard, **{"group.id": settings.named("reader")}, **extra))
     with kafka_client.translated(settings, heard, topic=topic), closing(consumer):
         kafka_client.reach(consumer, settings, heard, topic=topic)
         bounds = topics.offsets(topic, settings=settings)

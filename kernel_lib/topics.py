@@ -278,8 +278,8 @@ def read(
     settings = settings or load()
     heard = kafka_client.Heard()
     level = "read_committed" if committed else "read_uncommitted"
-    extra = {"group.id": "none", "enable.auto.commit": False, "enable.partition.eof": True, "isolation.level": level}
-    consumer = Consumer(kafka_client.config(settings, heard, **extra))
+    extra = {"enable.auto.commit": False, "enable.partition.eof": True, "isolation.level": level}
+    consumer = Consumer(kafka_client.config(settings, heard, **{"group.id": settings.named("reader")}, **extra))
     with kafka_client.translated(settings, heard, topic=name), closing(consumer):
         kafka_client.reach(consumer, settings, heard, topic=name)
         bounds = offsets(name, committed=committed, settings=settings)

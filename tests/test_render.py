@@ -123,3 +123,14 @@ def test_supervisor_runs_what_the_layout_names_and_no_password_is_on_a_command_l
 def test_the_lock_and_the_specification_of_artifacts_can_be_read() -> None:
     folder = Path(render.__file__).parent
     assert set(tomllib.loads((folder / "artifacts.lock").read_text())) == {"kafka", "flink", "elasticsearch"}
+
+
+def test_a_learner_is_a_user_of_elasticsearch_with_a_role_of_the_same_name(tmp_path: Path) -> None:
+    home = ElasticsearchHome(tmp_path, tmp_path, "")
+    render.elasticsearch_users(SECRETS, home, {"grade-1": "one", "grade-2": "two"})
+    users, roles, rights = ((home.home / "config" / name).read_text() for name in ("users", "users_roles", "roles.yml"))
+    assert [line.partition(":")[0] for line in users.splitlines()] == ["admin", "course", "grade-1", "grade-2"]
+    assert roles.splitlines() == ["superuser:admin", "course:course", "grade-1:grade-1", "grade-2:grade-2"]
+    assert rights.count('names: ["course-grade-1*"]') == 1
+    render.elasticsearch_users(SECRETS, home)
+    assert "grade" not in "".join(path.read_text() for path in (home.home / "config").iterdir())

@@ -11,12 +11,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from infra import browser as chromium
-from infra import lab
+from infra import lab, namespaces
 from infra.layout import CHECKOUT, HOST
 from kernel_lib import settings, topics
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
-from tests import leftovers
 from tests.browser.lab_page import TOKEN
 from tests.ports import free_ports
 
@@ -28,7 +27,7 @@ def course() -> Iterator[Settings]:
     found = settings.load(namespace=NAMESPACE)
     topics.create_all(settings=found)
     yield found
-    leftovers.remove(found)
+    namespaces.remove(found.namespace, settings=found)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from typing import Any
 import papermill
 import pytest
 
-from infra import notebooks
+from infra import namespaces, notebooks
 from kernel_lib import jobs, lesson_files, progress, services, settings, topics
-from tests import leftovers, written_answers
+from tests import written_answers
 from tests.written_answers import Answer
 
 LESSONS = notebooks.lessons()
@@ -32,7 +32,7 @@ def namespace(lesson: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("NAMESPACE", name)
     topics.create_all(settings=settings.load())
     yield name
-    leftovers.remove(settings.load())  # also the pipeline's jobs, which outlive the notebook
+    namespaces.remove(name, settings=settings.load())  # also the pipeline's jobs, which outlive the notebook
 
 
 def expected(lesson: str) -> list[Answer]:

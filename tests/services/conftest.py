@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra import namespaces
 from kernel_lib.settings import Settings, load
-from tests import leftovers
 
 
 @pytest.fixture
@@ -13,4 +13,4 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("NAMESPACE", f"t-{secrets.token_hex(4)}")
     found = load()
     yield found
-    leftovers.remove(found)
+    namespaces.remove(found.namespace, settings=found)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infra import namespaces
 from kernel_lib import indices, jobs, mappings, oracle, producer, reference, topics
 from kernel_lib.job import Job
 from kernel_lib.oracle_patterns import USUAL
@@ -17,7 +18,6 @@ from kernel_lib.producer import Producer
 from kernel_lib.records import EVENT_TYPES
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
-from tests import leftovers
 from tests.services import (
     enriching,
     test_average_values,
@@ -257,7 +257,7 @@ def every(request: pytest.FixtureRequest, settings: Settings) -> Iterator[list[R
     yield started
     producer.stop_all()
     for each in started:
-        leftovers.remove(each.settings)
+        namespaces.remove(each.settings.namespace, settings=each.settings)
 
 
 def go_on(running: list[Running]) -> None:

@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import rich.console
+
+from infra import gradebook
+from infra.grading import Graded, Outcome
+
+ANN = Graded("ann/05", "05_first_job", (Outcome("carts", "right", "All [b]33[/b]."),), (), 40, None)
+BOB = Graded("bob/05", "05_first_job", (Outcome("carts", "not reached", "its end"),), ("the kernel\ndied",), 9, None)
+CEM = Graded("cem/05", "", (), ("05.ipynb is not a notebook.",), 0, None)
+
+
+def shown(*graded: Graded) -> list[list[str]]:
+    console = rich.console.Console(width=200)
+    with console.capture() as caught:
+        console.print(gradebook.table(graded))
+    return [line.split() for line in caught.get().splitlines()]
+
+
+def test_the_table_has_a_row_for_each_exercise_and_each_remark() -> None:
+    lines = shown(ANN, BOB, CEM)[1:]
+    assert lines == [
+        ["ann/05", "05_first_job", "carts", "right", "All", "[b]33[/b]."],
+        ["bob/05", "05_first_job", "carts", "not", "reached", "its", "end"],
+        ["bob/05", "05_first_job", "the", "kernel", "died"],
+        ["cem/05", "not", "graded", "05.ipynb", "is", "not", "a", "notebook."],
+    ]
+
+
+def test_json_has_one_object_for_each_submission() -> None:
+    found = json.loads(gradebook.as_json([ANN, CEM]))
+    assert [each["submission"] for each in found] == ["ann/05", "cem/05"]
+    assert found[0]["outcomes"] == [{"exercise": "carts", "state": "right", "words": "All [b]33[/b]."}]
+
+
+def test_the_page_links_to_executed_copies_and_runs_nothing_that_a_learner_wrote(tmp_path: Path) -> None:
+    script = "<script>alert(1)</script>"
+    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["hello\n", script]}
+    copy = tmp_path / "eve.ipynb"
+    copy.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    eve = Graded("eve/05", "05_first_job", (Outcome("carts", "right", script),), (), 1, copy)
+    index = gradebook.write_page([ANN, eve], tmp_path / "page")
+    text = index.read_text()
+    assert '<a href="eve/05.html">eve/05</a>' in text
+    assert script not in text
+    body = (tmp_path / "page" / "eve" / "05.html").read_text()
+    assert "hello" in body
+    assert script not in body
