@@ -41,7 +41,6 @@ JSON_VALUE = {
     "value.json.decode.json-parser.enabled": "false",
 }
 RAW_VALUE = {"value.format": "raw"}
-SHORTEST_IDLE_TIMEOUT_SECONDS = 8
 # Fixed, because state is spread over so many key groups once and for all.
 MAXIMUM_PARALLELISM = 120
 # The sink's own default, an hour, is more than a broker allows.
@@ -129,11 +128,10 @@ class Kafka:
 
         `topic` may be several, with a semicolon between them. `watermark_each_event`: not every 50 ms, so that what
         is late follows from the order in the partition alone.
-        `idle_timeout_seconds`: after so long a partition without records no longer holds the watermark; at
-        least 8, because a drain needs the time between two time-outs.
+        `idle_timeout_seconds`: after so long a partition without records no longer holds the watermark; None for never.
         """
-        if idle_timeout_seconds is not None and idle_timeout_seconds < SHORTEST_IDLE_TIMEOUT_SECONDS:
-            raise ValueError(f"idle_timeout_seconds is {idle_timeout_seconds}, below {SHORTEST_IDLE_TIMEOUT_SECONDS}")
+        if idle_timeout_seconds is not None and idle_timeout_seconds <= 0:
+            raise ValueError(f"idle_timeout_seconds is {idle_timeout_seconds}, not above 0; None is for never")
         options = {
             "connector": "kafka",
             "topic": ";".join(self.named(each) for each in topic.split(";")),

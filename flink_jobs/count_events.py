@@ -76,13 +76,13 @@ def build(
     start: Start = "committed",
     window_seconds: float = 1.0,
     out_of_orderness_seconds: float = 0.5,
-    idle_timeout_seconds: float = 20.0,
+    idle_timeout_seconds: float | None = 20.0,
 ) -> None:
     """Add the job to `env`.
 
     `passed`: "" passes no events on. `guarantee`: that of both sinks, "exactly-once", "at-least-once" or "none".
     `out_of_orderness_seconds`: how late an event may be and still be counted. `idle_timeout_seconds`:
-    how long a partition without events holds the windows back; what it delivers after that is late.
+    how long a partition without events holds the windows back, None for ever; what it delivers after that is late.
     """
     tables = StreamTableEnvironment.create(env)
     columns = events.parsed_columns(EVENTS, out_of_orderness_seconds)

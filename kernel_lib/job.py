@@ -29,6 +29,8 @@ METRICS_SETTLED_MS = 2_000
 _QUIET_METRIC = re.compile(r"(.+)\.sourceIdleTime$")
 # A source so close to its idle time-out is taken for idle: its metrics are some seconds old when it is stopped.
 QUIET_MARGIN_SECONDS = 4.0
+# A drain needs the time between two time-outs of an idle source.
+SHORTEST_IDLE_TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,21 @@ class Job:
     def drain(self, timeout_seconds: float = END_SECONDS) -> None:
         """Wait until all that its source topics hold now is read, then end the job with its last windows emitted.
 
-        Raises JobFailed if the job fails meanwhile.
+        Raises JobFailed if the job fails meanwhile, ConfigurationError for one whose source is idle too soon.
         """
         self.wait_running(timeout_seconds)  # before that Flink neither takes a savepoint nor knows the parameters
         parameters = self.parameters()
+        idle_after = float(parameters.get("idle-timeout", "inf"))
+        if idle_after < SHORTEST_IDLE_TIMEOUT_SECONDS:
+            raise ConfigurationError(
+                f"Job {self.name} cannot be drained.",
+                cause=f"its source counts as idle after {idle_after:g} s, and an idle one loses the last watermark",
+                remedy=f"cancel it, or submit it with idle_timeout_seconds={SHORTEST_IDLE_TIMEOUT_SECONDS:g} or more",
+            )
         if parameters.get("source"):
-            topics = [
-                topic for note in ("source", "versions") for topic in parameters.get(note, "").split(";") if topic
-            ]
-            self._wait_read(topics, parameters, timeout_seconds)
-            if self._quiet_seconds() > float(parameters.get("idle-timeout", "inf")) - QUIET_MARGIN_SECONDS:
+            read = [each for note in ("source", "versions") for each in parameters.get(note, "").split(";") if each]
+            self._wait_read(read, parameters, timeout_seconds)
+            if self._quiet_seconds() > idle_after - QUIET_MARGIN_SECONDS:
                 self._wait_checkpoint(timeout_seconds)  # with all that was read: the restarted tasks go on from there
                 self._restart_tasks(timeout_seconds)
         self._stop(drain=True, timeout_seconds=timeout_seconds)

@@ -234,8 +234,9 @@ def _notes(module: ModuleType, name: str, used: Mapping[str, str], options: Mapp
     versions = [topic for option, topic in used.items() if parameters[option].annotation == "Versions"]
     notes = {"job": name, "source": used.get("source", ""), "versions": ";".join(versions)}
     idle_timeout = parameters.get("idle_timeout_seconds")
-    if idle_timeout:
-        notes["idle-timeout"] = str(options.get("idle_timeout_seconds", idle_timeout.default))
+    timeout = options.get("idle_timeout_seconds", idle_timeout.default) if idle_timeout else None
+    if timeout is not None:
+        notes["idle-timeout"] = str(timeout)
     return notes | {f"topic-{option}": topic for option, topic in used.items()}
 
 

@@ -8,11 +8,13 @@ A knob calls its target in the background, so that a slow target never blocks th
     >>> knobs.share(shop, "late_share")
     >>> knobs.silence(shop, partition=2)
     >>> knobs.parameter("filter_events", "minimum_duration", most=60, unit="s")
+    >>> knobs.option(submission, "idle_timeout_seconds", least=2, most=20, unit="s")
     >>> knobs.service("flink-taskmanager-1")
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -213,19 +215,43 @@ def parameter(
     """
     settings = settings or load()
     state = live.Poller(lambda: jobs.find(job, settings=settings).state(), every_seconds=GONE_SECONDS)
-
-    def gone() -> str:
-        now = state.poll()
-        return state.problem or ("" if now in (None, *LIVE_STATES) else f"job {job} is {now}: submit it again")
-
     return slider(
         label or f"{name.replace('_', ' ')} of {job}",
         lambda value: controls.set(job, settings=settings, **{name: value}).milliseconds,
         value=float(controls.get(job, settings=settings)[name]),
         least=least,
-        gone=gone,
+        gone=partial(_job_gone, job, state),
         **options,
     )
+
+
+def option(
+    submission: dict[str, Any], name: str, label: str = "", *, settings: Settings | None = None, **options: Any
+) -> Knob[float]:
+    """Return a slider for an option of a job that cannot change while it runs: the job is submitted again.
+
+    `submission` has what `jobs.submit` is called with, `job` among it, and keeps the option's new value. `options` are
+    those of `slider`.
+    """
+    settings = settings or load()
+    job, turning = submission.get("name") or submission["job"], threading.Event()
+    state = live.Poller(lambda: jobs.find(job, settings=settings).state(), every_seconds=GONE_SECONDS)
+
+    def apply(value: float) -> float:
+        begun = time.monotonic()
+        submission[name] = value
+        turning.set()
+        try:
+            jobs.submit(**submission, settings=settings).wait_running()
+        finally:
+            turning.clear()
+        return (time.monotonic() - begun) * 1000
+
+    def gone() -> str:
+        # While it is submitted again, the job is away on purpose.
+        return "" if turning.is_set() else _job_gone(job, state)
+
+    return slider(label or name.replace("_", " "), apply, value=submission[name], gone=gone, **options)
 
 
 def service(name: str, *, settings: Settings | None = None) -> Knob[bool]:
@@ -251,6 +277,11 @@ def service(name: str, *, settings: Settings | None = None) -> Knob[bool]:
 
 def _knobs_of(producer: Producer) -> Knobs:
     return runs.Run.open(producer.run).knob_log().last
+
+
+def _job_gone(job: str, state: live.Poller[str]) -> str:
+    now = state.poll()
+    return state.problem or ("" if now in (None, *LIVE_STATES) else f"job {job} is {now}: submit it again")
 
 
 def _gone(producer: Producer) -> str:

@@ -115,7 +115,10 @@ def _spent(before: Reading, now: Reading, vertex: str) -> list[tuple[float, ...]
 
 
 class Reader:
-    """Asks Flink for the metrics of one job; calls close together, from several pictures, share an answer."""
+    """Asks Flink for the metrics of a job; calls close together, from several pictures, share an answer.
+
+    When the job has ended and another one has been submitted in its place, it goes on with that one.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -132,7 +135,11 @@ class Reader:
             return self._last
 
     def _read(self) -> Reading:
-        state, graph = self.job.state(), self.job.graph()
+        state = self.job.state()
+        if state not in cluster.LIVE_STATES:
+            self.job = successor(self.job)
+            state = self.job.state()
+        graph = self.job.graph()
         ids = [vertex.id for vertex in graph.vertices]
         if time.monotonic() >= self._names_due or set(ids) != set(self._names):
             # Splits and subtasks come and go.
@@ -152,6 +159,13 @@ class Reader:
 
     def _path(self, vertex: str) -> str:
         return f"/jobs/{self.job.id}/vertices/{vertex}/metrics"
+
+
+def successor(job: Job) -> Job:
+    """Return the live job that has taken the place of this one under its name, or else this one."""
+    name = job.settings.named(job.name)
+    ids = [entry["jid"] for entry in cluster.jobs(job.settings, live=True) if entry["name"] == name]
+    return Job(ids[0], job.name, job.settings) if ids else job
 
 
 def is_wanted(metric: str) -> bool:

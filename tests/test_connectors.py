@@ -114,9 +114,13 @@ def test_every_job_is_exactly_once_rescalable_and_gives_up_soon() -> None:
     assert found["pipeline.operator-chaining.enabled"] == "false"
 
 
-def test_an_idle_time_out_too_short_for_a_drain_is_refused(kafka: Kafka) -> None:
-    with pytest.raises(ValueError, match="idle_timeout_seconds is 2"):
-        kafka.source("t", "a", COLUMNS, group="g", idle_timeout_seconds=2)
+def test_a_partition_is_idle_after_its_time_out_or_never(kafka: Kafka) -> None:
+    assert "'scan.watermark.idle-timeout' = '2500 ms'" in kafka.source(
+        "t", "a", COLUMNS, group="g", idle_timeout_seconds=2.5
+    )
+    assert "idle-timeout" not in kafka.source("t", "a", COLUMNS, group="g")
+    with pytest.raises(ValueError, match="idle_timeout_seconds is 0, not above 0; None is for never"):
+        kafka.source("t", "a", COLUMNS, group="g", idle_timeout_seconds=0)
 
 
 def test_a_source_can_send_a_watermark_after_each_event(kafka: Kafka) -> None:

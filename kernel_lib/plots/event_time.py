@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,8 +65,8 @@ def points(records: Sequence[Record], progress: Sequence[Progress]) -> list[Poin
     """
     found = []
     for record, happened_ms, kind in timestamps.stamped(records):
-        known = [p.watermark_ms for p in progress if p.watermark_ms is not None and p.at_ms <= record.timestamp_ms]
-        late = bool(known) and happened_ms < known[-1]
+        known = next((p.watermark_ms for p in reversed(progress) if p.at_ms <= record.timestamp_ms), None)
+        late = known is not None and happened_ms < known
         found.append(Point(record.timestamp_ms, happened_ms, record.partition, kind, late))
     return found
 
@@ -90,11 +91,19 @@ def point_columns(shown: Sequence[Point]) -> Columns:
 
 
 def stair_columns(progress: Sequence[Progress], now_ms: float) -> Columns:
-    """Return the watermark as stairs from its first reading up to now."""
-    stairs = [(p.at_ms, p.watermark_ms) for p in progress if p.watermark_ms is not None]
-    if stairs:
-        stairs.append((now_ms, stairs[-1][1]))
-    return {"at": np.array([at for at, _ in stairs]), "watermark": np.array([mark for _, mark in stairs], dtype=float)}
+    """Return the watermark as stairs up to now: one line for each run of readings that have one.
+
+    A job that takes another's place has none at first.
+    """
+    columns: Columns = {"at": [], "watermark": []}
+    for known, each in groupby(progress, key=lambda p: p.watermark_ms is not None):
+        readings = list(each)
+        if known:
+            until_ms = now_ms if readings[-1] is progress[-1] else readings[-1].at_ms
+            at, marks = _stairs([p.at_ms for p in readings], [p.watermark_ms for p in readings], until_ms)
+            columns["at"].append(at)
+            columns["watermark"].append(marks)
+    return columns
 
 
 def partition_columns(progress: Sequence[Progress], now_ms: float) -> Columns:
@@ -102,11 +111,16 @@ def partition_columns(progress: Sequence[Progress], now_ms: float) -> Columns:
     numbers = sorted({number for p in progress for number in p.partitions_ms})
     columns: Columns = {"partition": numbers, "at": [], "watermark": []}
     for number in numbers:
-        at = [p.at_ms for p in progress if number in p.partitions_ms]
-        marks = [p.partitions_ms[number] for p in progress if number in p.partitions_ms]
-        columns["at"].append(np.repeat([*at, now_ms], 2)[1:-1])
-        columns["watermark"].append(np.repeat(np.array(marks, dtype=float), 2))
+        known = [p for p in progress if number in p.partitions_ms]
+        at, marks = _stairs([p.at_ms for p in known], [p.partitions_ms[number] for p in known], now_ms)
+        columns["at"].append(at)
+        columns["watermark"].append(marks)
     return columns
+
+
+def _stairs(at_ms: Sequence[float], marks_ms: Sequence[float | None], until_ms: float) -> tuple[Any, Any]:
+    """Return the corners of stairs: each mark holds up to the next one's time, the last `until_ms`."""
+    return np.repeat([*at_ms, until_ms], 2)[1:-1], np.repeat(np.array(marks_ms, dtype=float), 2)
 
 
 def waited_for(progress: Progress) -> list[int]:
@@ -225,11 +239,10 @@ class EventTime(View):
         self._label(now_ms)
 
     def _label(self, now_ms: float) -> None:
-        stairs = self.stairs.data["watermark"]
         ends = [(now_ms, "no delay", look.INK)]
-        if len(stairs):
-            low = min(float(stairs[-1]), now_ms - 2600)  # not onto the other label
-            ends.append((low, "watermark", look.GOOD))
+        newest = self._progress[-1].watermark_ms if self._progress else None
+        if newest is not None:
+            ends.append((min(newest, now_ms - 2600), "watermark", look.GOOD))  # not onto the other label
         y, text, colour = zip(*ends, strict=True)
         self.labels.data = {"x": [now_ms] * len(ends), "y": list(y), "text": list(text), "colour": list(colour)}
 
@@ -246,7 +259,7 @@ class EventTime(View):
         plot.line("at", "at", source=self.diagonal, color=look.INK, line_dash=[6, 6], width=1.5)
         plot.multi_line("at", "watermark", source=self.partitions, color=look.GOOD, alpha=0.35, width=1)
         timely = plot.scatter("arrived", "happened", source=source, color=look.PALETTE[0], size=5, alpha=0.55)
-        plot.step("at", "watermark", source=self.stairs, mode="after", color=look.GOOD, width=3)
+        plot.multi_line("at", "watermark", source=self.stairs, color=look.GOOD, width=3)
         late = plot.scatter(
             "arrived", "happened", source=self.late, color=look.BAD, size=9, marker="x", line_width=2
         )  # fmt: skip

@@ -50,8 +50,17 @@ def test_thinning_keeps_every_late_point() -> None:
 
 def test_stairs_reach_up_to_now() -> None:
     columns = event_time.stair_columns(progress(None, 100, 200), START_MS + 5000)
-    assert (columns["at"] - START_MS).tolist() == [1000, 2000, 5000]
-    assert (columns["watermark"] - START_MS).tolist() == [100, 200, 200]
+    assert [(at - START_MS).tolist() for at in columns["at"]] == [[1000, 2000, 2000, 5000]]
+    assert [(marks - START_MS).tolist() for marks in columns["watermark"]] == [[100, 100, 200, 200]]
+
+
+def test_stairs_have_a_gap_where_a_new_job_has_no_watermark_yet() -> None:
+    columns = event_time.stair_columns(progress(0, 100, None, 300), START_MS + 5000)
+    assert [(at - START_MS).tolist() for at in columns["at"]] == [[0, 1000, 1000, 1000], [3000, 5000]]
+
+
+def test_before_the_first_watermark_of_a_new_job_nothing_is_late() -> None:
+    assert not event_time.points([record(2500, "2026-01-01T00:00:00Z")], progress(0, 900, None))[0].late
 
 
 def test_a_partition_is_drawn_as_stairs_too() -> None:

@@ -11,6 +11,7 @@ import pytest
 from flink_jobs import count_events
 from flink_jobs.connectors import Kafka, configuration
 from kernel_lib import gateway, groups, jobs, oracle, producer, topics
+from kernel_lib.errors import ConfigurationError
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
@@ -87,6 +88,15 @@ def test_the_last_windows_come_out_after_a_long_silence(settings: Settings) -> N
     wait_until(lambda: job._quiet_seconds() > 12, 60, "more silence")
     job.drain()
     assert sum(row["count"] for row in read(settings, "metrics")) == 5
+
+
+def test_a_job_that_is_idle_too_soon_is_not_drained(settings: Settings) -> None:
+    """Fails when drain goes on: the last windows of an idle source would be lost."""
+    job = jobs.submit("count_events", settings=settings, idle_timeout_seconds=2).wait_running()
+    with pytest.raises(ConfigurationError, match="count_events cannot be drained") as refusal:
+        job.drain()
+    assert "idle after 2 s" in refusal.value.cause
+    assert job.state() == "RUNNING"
 
 
 def test_the_window_s_size_is_an_argument(settings: Settings) -> None:
