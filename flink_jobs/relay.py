@@ -20,7 +20,7 @@ from kernel_lib.records import EVENT_TYPES
 NAME = "relay"
 
 PASS = """
-INSERT INTO passed
+INSERT INTO {sink}
 SELECT
   `key`,
   `bytes`
@@ -42,18 +42,26 @@ def build(
 ) -> None:
     """Add the job to `env`.
 
-    `guarantee`: "exactly-once", "at-least-once" or "none". `where`: an SQL condition over the fields of the
-    source's event type, such as "duration > 10"; a field that a record lacks is null.
+    `guarantee`: "exactly-once", "at-least-once" or "none". `sink` may be several topics with a semicolon between them;
+    then `guarantee` is several too, one for each. `where`: an SQL condition over the fields of the source's event
+    type, such as "duration > 10"; a field that a record lacks is null.
     """
     columns = events.raw_columns(source) if source in EVENT_TYPES else events.RECORD
     tables = StreamTableEnvironment.create(env)
     tables.execute_sql(kafka.source("events", source, columns, group=name, start=start, value=events.RAW))
-    tables.execute_sql(
-        kafka.sink("passed", sink, events.RECORD, job=name, key="key", guarantee=guarantee, value=events.RAW)
-    )
     lanes = tables.create_statement_set()
-    lanes.add_insert_sql(PASS.format(where=where))
+    for table, topic, promised in sinks(sink, guarantee):
+        tables.execute_sql(
+            kafka.sink(table, topic, events.RECORD, job=name, key="key", guarantee=promised, value=events.RAW)
+        )
+        lanes.add_insert_sql(PASS.format(sink=table, where=where))
     lanes.attach_as_datastream()
+
+
+def sinks(topics: str, guarantees: str) -> list[tuple[str, str, str]]:
+    """Return each topic with its table, named like it, and its guarantee; raises ValueError for unequal numbers."""
+    pairs = zip(topics.split(";"), guarantees.split(";"), strict=True)
+    return [(f"passed_{topic}".replace("-", "_"), topic, guarantee) for topic, guarantee in pairs]
 
 
 def main() -> None:

@@ -235,7 +235,10 @@ def written_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
     sink = SINK.search(vertex_name)
     if not sink:
         return ""
-    return parameters.get(f"topic-{sink['table']}") or parameters.get("topic-sink") or sink["table"]
+    written, table = parameters.get("topic-sink", ""), sink["table"]
+    # Of several sinks, the one whose table is named like its topic.
+    named = next((topic for topic in written.split(";") if table.endswith(topic.replace("-", "_"))), written)
+    return parameters.get(f"topic-{table}") or named or table
 
 
 def task_label(vertex_name: str, parameters: Mapping[str, str]) -> str:

@@ -95,3 +95,10 @@ def test_parameters_are_drawn_from_their_topic_and_acknowledged_into_theirs() ->
     noted = PARAMETERS | {"topic-control": "control", "topic-acknowledgements": "said"}
     assert dataflow.task_label("Source: control", noted) == "read control"
     assert dataflow.task_label("acknowledgements: Writer", noted) == "write said"
+
+
+def test_of_several_sinks_each_task_writes_the_topic_that_its_table_is_named_after() -> None:
+    parameters = {"topic-sink": "results-fast;results-exact"}
+    assert dataflow.written_topic("passed_results_exact[3]: Writer", parameters) == "results-exact"
+    assert dataflow.written_topic("passed_results_fast[2]: Writer", parameters) == "results-fast"
+    assert dataflow.written_topic("results[2]: Writer", {"topic-sink": "my-events"}) == "my-events"

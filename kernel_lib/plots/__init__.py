@@ -14,6 +14,7 @@ from kernel_lib.plots.consumer_lag import ConsumerLag
 from kernel_lib.plots.event_counters import EventCounters
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.event_time import EventTime
+from kernel_lib.plots.guarantees import Guarantees
 from kernel_lib.plots.jobs import Jobs
 from kernel_lib.plots.kafka_cluster import KafkaCluster
 from kernel_lib.plots.key_groups import KeyGroups
@@ -40,6 +41,7 @@ __all__ = [
     "EventCounters",
     "EventRate",
     "EventTime",
+    "Guarantees",
     "JobGraph",
     "Jobs",
     "KafkaCluster",

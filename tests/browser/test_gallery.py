@@ -21,6 +21,7 @@ VIEWS = {
     "Events per second, by type": r"\d+ events/s: page_view",
     "What happens in user-events": r"\d+ events of the last 60 s by eventType: page_view",
     "Sent against received": r"processed-events: .* 0 duplicate",
+    "Missing and duplicate, lane by lane": r"[\d,]+ sent\. raw: \d+ .*; relay: \d+ .*, 0 duplicate\. Readers",
     "Where the time of count_events goes": r"No task is held back; the busiest is .*, busy \d+%",
     "Job count_events, records per second": r"user-events → read user-events \d+/s",
     "Checkpoints of count_events": r"Checkpoint \d+ took",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from kernel_lib import jobs, ledger, live, plots, producer, topics
+from kernel_lib import crashes, jobs, knobs, ledger, live, plots, producer, topics
 from kernel_lib.plots import refresher
 from kernel_lib.plots.view import View
 from kernel_lib.producer import Producer
@@ -46,7 +47,7 @@ def test_a_silent_partition_stops_the_watermark_until_it_counts_as_idle(course: 
     wait_for_words(view, "The watermark is at", "s behind the clock", "None of the")
     wait_until(lambda: len(view.partitions.data["partition"]) == 6, 20, "the watermarks of all partitions")
     assert len(view.source.data["arrived"]) > 0
-    assert len(view.stairs.data["at"]) > 1
+    assert len(view.stairs.data["at"][0]) > 1
     shop.set(silent_partitions=[2])
     wait_for_words(view, "The watermark stands at", "it waits for partition 2")
     wait_for_words(view, "The watermark is at", "it no longer waits for partition 2")
@@ -110,6 +111,41 @@ def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
         wait_for_words(listed, f"{name} failed once in the last 5 minutes, the last at ", "because of: ")
         assert listed.failures.data["y"] == [list(listed.root.yaxis[0].major_label_overrides.values()).index(name)]
         refresher.stop()
+
+
+@pytest.mark.timeout(300)  # a TaskManager dies and comes back
+def test_only_exactly_once_read_committed_shows_a_kill_to_no_reader(course: Settings, shop: Producer) -> None:
+    """Fails when all sinks of relay have the first one's guarantee, or when the view reads on at the old level."""
+    lanes = {"at-least-once": "fast", "exactly-once": "exact"}
+    for topic in lanes.values():
+        topics.create(topic, append_time=True, settings=course)
+    sinks: dict[str, Any] = {"sink": ";".join(lanes.values()), "guarantee": ";".join(lanes)}
+    job = jobs.submit("relay", restart_attempts=100, start="earliest", settings=course, **sinks).wait_running()
+    view = plots.Guarantees(shop, lanes, settings=course)
+    wait_for_words(view, "at-least-once: ", ", 0 duplicate; exactly-once: ", ", 0 duplicate. Readers: read_committed.")
+    assert "relay ran again after" in crashes.kill_taskmanager(job)
+    shop.set(events_per_second=0)
+    wait_for_words(view, "exactly-once: 0 missing, 0 duplicate")
+    assert view.figures["at-least-once"].duplicate > 0
+    assert view.figures["at-least-once"].missing == 0
+    view.read(committed=False)
+    wait_for_words(view, "Readers: read_uncommitted.")
+    wait_until(lambda: view.figures["exactly-once"].duplicate, 20, "what the aborted transaction wrote")
+
+
+def test_a_picture_goes_on_with_the_job_that_took_the_place_of_its_own(course: Settings, shop: Producer) -> None:
+    """Fails when the reader of a job's metrics stays with the one that has ended, or the option is not passed on."""
+    counting: dict[str, Any] = {"job": "count_events", "passed": "", "out_of_orderness_seconds": 0.5}
+    job = jobs.submit(settings=course, **counting).wait_running()
+    view = plots.EventTime(live.TopicTail("user-events", settings=course), job)
+    wait_for_words(view, "0.", "s behind the clock")
+    bound = knobs.option(counting, "out_of_orderness_seconds", least=0, most=30, unit="s", settings=course)
+    bound.control.value = 20.0
+    wait_until(lambda: bound.in_force == 20.0, 60, "the job to run with another bound")
+    wait_until(lambda: re.search(r"2\d\.\d s behind the clock", view.text), 60, "the watermark of the new job")
+    assert job.state() == "CANCELED"
+    assert [each.name for each in jobs.running(settings=course)] == ["count_events"]
+    assert counting["out_of_orderness_seconds"] == 20.0
 
 
 def test_a_view_of_a_job_that_has_ended_says_so(course: Settings, shop: Producer) -> None:
