@@ -1,9 +1,14 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kernel_lib.exercises import exactly_once, watermarks
 from kernel_lib.exercises.cockpit import judge_trouble
+from kernel_lib.exercises.exactly_once import Answer, judge_exactness
 from kernel_lib.exercises.first_job import judge_carts
+from kernel_lib.exercises.watermarks import judge_watermark
+from kernel_lib.ledger import Figures
 from kernel_lib.services import ServiceStatus
 
 
@@ -80,3 +85,90 @@ def test_the_service_in_trouble_and_its_state_are_right() -> None:
 
 def test_there_is_nothing_to_name_while_all_is_well() -> None:
     assert "All services are healthy" in judge_trouble("kafka-1", "healthy", BOARD[:1]).words
+
+
+FLOWING = watermarks.Seen(
+    partition=4, silent_at=1000.0, ended_at=1007.0, watermark_at=1003.0, waits=[4.9, 4.1], sent=500, dropped=0
+)
+FROZEN = replace(FLOWING, waits=[None, None], ended_at=1013.0)
+
+
+@pytest.mark.parametrize(("bound", "idle", "slowest"), [(3.5, 3.0, 4.9), (4, 8, 9.9), (9.0, 0.5, 10.0)])
+def test_windows_that_close_in_time_and_lose_nothing_are_right(bound: float, idle: float, slowest: float) -> None:
+    verdict = judge_watermark(bound, idle, replace(FLOWING, waits=[4.0, slowest]))
+    assert verdict.state == "right"
+    assert "All 500 events" in verdict.words
+
+
+@pytest.mark.parametrize(
+    ("bound", "idle", "seen", "words"),
+    [
+        (1.0, None, FROZEN, "stands still at 00:16:43 UTC because partition 4 has been silent for 13 s"),
+        (1.0, None, replace(FROZEN, watermark_at=None), "The job has no watermark because partition 4"),
+        (1.0, 30.0, FROZEN, "no result within 10 s: the job waited 30 s for partition 4. Look at: idle_timeout"),
+        (20.0, 3.0, FROZEN, "no result within 10 s: the job waited 20 s for events that might be late"),
+        (3.5, 11.0, replace(FLOWING, waits=[12.04, 11.1]), "its result 12.0 s later: the job waited 11 s for part"),
+        (0.5, 3.0, replace(FLOWING, dropped=41), "41 of 500 events came after their window had closed"),
+    ],
+)
+def test_what_keeps_windows_open_or_loses_events_is_named(
+    bound: float, idle: float | None, seen: watermarks.Seen, words: str
+) -> None:
+    verdict = judge_watermark(bound, idle, seen)
+    assert verdict.state == "not yet"
+    assert words in verdict.words
+
+
+@pytest.mark.parametrize(("bound", "idle"), [(-1, 3), ("3", 3), (True, 3), (3, 0), (3, -1), (3, "never")])
+def test_settings_that_no_job_can_have_are_refused_before_a_job_starts(bound: Any, idle: Any) -> None:
+    assert watermarks.refusal(bound, idle)
+    assert watermarks.refusal(0, None) is None
+
+
+EXACT = Answer("exactly-once", "read_committed", 1)
+ALL_THERE = exactly_once.Seen(0.8, 2, Figures("processed-events", 4000, 4000, 0, 0, 0, 4000, 0, 0, 0, 0))
+
+
+def spoilt(**figures: Any) -> exactly_once.Seen:
+    return replace(ALL_THERE, kills=1, figures=replace(ALL_THERE.figures, **figures))
+
+
+def test_all_events_there_once_are_right_whatever_the_settings() -> None:
+    assert judge_exactness(EXACT, ALL_THERE).state == "right"
+    assert "4,000 of 4,000 events are there after 2 kills" in judge_exactness(EXACT, ALL_THERE).words
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen", "words"),
+    [
+        (replace(EXACT, checkpoint_seconds=60), replace(ALL_THERE, first_after=None), "yours come every 60 s"),
+        (
+            replace(EXACT, guarantee="none"),
+            spoilt(missing=90, duplicate=3),
+            "90 events are missing and 3 are there twice",
+        ),
+        (replace(EXACT, guarantee="none"), spoilt(missing=90), "nobody waited for Kafka's acknowledgements"),
+        (replace(EXACT, guarantee="at-least-once"), spoilt(duplicate=3), "reads again what came after its last checkp"),
+        (replace(EXACT, isolation_level="read_uncommitted"), spoilt(duplicate=3), "transactions wrote that were abo"),
+        (EXACT, spoilt(missing=1), "should not happen"),
+    ],
+)
+def test_a_lost_or_repeated_event_is_laid_to_its_setting(answer: Answer, seen: exactly_once.Seen, words: str) -> None:
+    verdict = judge_exactness(answer, seen)
+    assert verdict.state == "not yet"
+    assert words in verdict.words
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (replace(EXACT, guarantee="twice"), "guarantee = 'twice' is none of none, at-least-once, exactly-once"),
+        (replace(EXACT, isolation_level="serializable"), "isolation_level = 'serializable' is none of"),
+        (replace(EXACT, checkpoint_seconds=0), "checkpoint_seconds = 0 is not a number from 0.1 on"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_refused_before_a_job_starts(answer: Answer, words: str) -> None:
+    verdict = exactly_once.refusal(answer)
+    assert verdict is not None
+    assert words in verdict.words
+    assert exactly_once.refusal(EXACT) is None
