@@ -20,10 +20,12 @@ from jupyter_bokeh import BokehModel
 from kernel_lib.plots import refresher
 
 # A change that came from the kernel is marked as not to be synchronised; jupyter_bokeh does not look at the mark.
-_NO_ECHO = """
-(function quieten() {
+# And a picture that comes onto the page between the three parts of a patch would take them for one another for ever,
+# and stay empty: a header begins a patch, whatever came before.
+_MENDED = """
+(function mend() {
     if (window.Bokeh === undefined) {
-        setTimeout(quieten, 50);
+        setTimeout(mend, 50);
         return;
     }
     const {Document} = window.Bokeh.require("document");
@@ -36,6 +38,14 @@ _NO_ECHO = """
             Document.course_tells_all.call(this, event);
         }
     };
+    const {Receiver} = window.Bokeh.require("protocol/receiver");
+    const consume = Receiver.prototype.consume;
+    Receiver.prototype.consume = function (part) {
+        if (part.startsWith('{"msgid"')) {
+            this._current_consumer = this._HEADER;
+        }
+        consume.call(this, part);
+    };
 })();
 """
 
@@ -43,7 +53,7 @@ _NO_ECHO = """
 def load() -> None:
     """Bring BokehJS into the notebook page, from this machine; call it once at the top of a notebook."""
     output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
-    display(Javascript(_NO_ECHO))  # type: ignore[no-untyped-call]
+    display(Javascript(_MENDED))  # type: ignore[no-untyped-call]
 
 
 class Canvas(BokehModel):  # type: ignore[misc]

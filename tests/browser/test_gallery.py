@@ -68,6 +68,21 @@ def test_the_pixels_of_a_view_change_while_data_flows(gallery: Page, title: str)
     wait_until(lambda: picture.screenshot() != before, 60, f"the picture of {title!r} to change")
 
 
+def test_a_picture_that_comes_onto_the_page_in_the_middle_of_a_patch_takes_the_next_one(gallery: Page) -> None:
+    """Fails without the mended receiver of `plots.load`: it takes the parts for one another for ever."""
+    parts = ["{}", '{"events": []}', '{"msgid":"1","msgtype":"PATCH-DOC"}', "{}", '{"events": [1]}']
+    received = gallery.evaluate(
+        """parts => {
+            const {Receiver} = Bokeh.require("protocol/receiver");
+            const receiver = new Receiver();
+            parts.forEach(part => receiver.consume(part));
+            return receiver.message && receiver.message.content;
+        }""",
+        parts,
+    )
+    assert received == {"events": [1]}
+
+
 def test_the_page_does_not_send_back_what_it_draws(gallery: Page) -> None:
     frames: list[str] = []
     network = gallery.context.new_cdp_session(gallery)

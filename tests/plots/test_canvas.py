@@ -32,6 +32,7 @@ def test_all_changes_of_a_redraw_are_one_patch_without_buffers(sent: list[dict[s
     canvas.flush()
     header, metadata, content = (json.loads(message["payload"]) for message in sent)
     assert header["msgtype"] == "PATCH-DOC"
+    assert sent[0]["payload"].startswith('{"msgid"')  # by which the page knows a header
     assert metadata == {}
     assert [event["kind"] for event in content["events"]] == ["ColumnDataChanged", "ModelChanged"]
 
