@@ -36,6 +36,7 @@ CALL_TIMEOUT_SECONDS = 60.0
 NOT_STARTED = "not started"
 LOG_TAIL_BYTES = 20_000
 _RESTARTING = ("EXITED", "BACKOFF")
+_RPC_ADDRESS = re.compile(r"@([^/]+)")
 _NAMES_AN_ERROR = re.compile(r"\b(ERROR|FATAL|error:|\w*Exception\b)")
 
 
@@ -237,7 +238,11 @@ def _probe(name: str) -> Callable[[Settings, str], str]:
 
 
 def _probe_port(settings: Settings, name: str) -> str:
-    host, port = settings.course_services[name].address.rsplit(":", 1)
+    return _port_reason(settings.course_services[name].address)
+
+
+def _port_reason(address: str) -> str:
+    host, port = address.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), PROBE_TIMEOUT_SECONDS).close()
     except OSError as error:
@@ -251,8 +256,10 @@ def _probe_jobmanager(settings: Settings, name: str) -> str:
 
 def _probe_taskmanager(settings: Settings, name: str) -> str:
     def missing(body: Any) -> str:
-        registered = [manager["id"] for manager in body["taskmanagers"]]
-        return "" if name in registered else "not registered with the JobManager yet"
+        paths = [manager["path"] for manager in body["taskmanagers"] if manager["id"] == name]
+        # For some seconds the JobManager still knows one that was killed, by the port that it had.
+        living = [path for path in paths if not _port_reason(_RPC_ADDRESS.search(path)[1])]  # type: ignore[index]
+        return "" if living else "not registered with the JobManager yet"
 
     return _http_reason(f"{settings.flink_jobmanager_url}/taskmanagers", missing)
 

@@ -68,6 +68,19 @@ def test_a_killed_taskmanager_leaves_no_process_and_registers_again_after_a_star
     assert services.status(TASKMANAGER).healthy
 
 
+def test_a_taskmanager_is_healthy_again_by_a_registration_of_its_own(settings: Settings) -> None:
+    """Fails when that of the killed process counts, which the JobManager keeps for some seconds."""
+    before = registration(settings)
+    services.kill(TASKMANAGER)
+    services.start(TASKMANAGER)
+    assert registration(settings) != before
+
+
+def registration(settings: Settings) -> str:
+    managers = httpx.get(f"{settings.flink_jobmanager_url}/taskmanagers").json()["taskmanagers"]
+    return str(next(manager["path"] for manager in managers if manager["id"] == TASKMANAGER))
+
+
 def test_a_service_that_dies_by_itself_is_reaped_and_started_again() -> None:
     # Elasticsearch's launcher has the server as its child: what is left of the group would keep the data locked.
     processes = family("elasticsearch")
