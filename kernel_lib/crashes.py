@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from kernel_lib import services
@@ -22,6 +24,13 @@ def kill_taskmanager(job: Job) -> str:
 
     With another TaskManager that has free slots the job does not wait for this one. Raises JobFailed if it ends.
     """
+    with killed_taskmanager(job) as said:
+        return said
+
+
+@contextmanager
+def killed_taskmanager(job: Job) -> Iterator[str]:
+    """Do the same, but go on as soon as the job runs again; at the end the TaskManager is back too."""
     victim = job.taskmanagers()[0]
     killed_at = time.time()
     services.kill(victim, settings=job.settings)
@@ -30,9 +39,8 @@ def kill_taskmanager(job: Job) -> str:
         # Flink goes on saying RUNNING until heartbeats are missed.
         wait_until(partial(_noticed, job, killed_at), NOTICED_SECONDS, f"Flink to notice that {victim} is gone")
         job.wait_running()
-        away = time.time() - killed_at
+        yield f"{victim} was killed; {job.name} ran again after {time.time() - killed_at:.1f} s"
         back.result()
-    return f"{victim} was killed; {job.name} ran again after {away:.1f} s"
 
 
 def _noticed(job: Job, killed_at: float) -> bool:

@@ -147,8 +147,8 @@ def _kill_and_read(answer: Answer, kills: int, shop: Producer, job: Job, setting
             return Seen(None, 0, book.figures())
         done = 0
         while done < kills and not book.update().duplicate:  # one fault is enough for a verdict
-            crashes.kill_taskmanager(job)
-            _wait_for_more(book)
+            with crashes.killed_taskmanager(job):
+                _wait_for_more(book)
             done += 1
         shop.stop()
         return Seen(first_after, done, book.settle(answer.checkpoint_seconds + SEEN_SECONDS))
