@@ -25,7 +25,6 @@ KNOBS: dict[str, dict[str, Any]] = {
 }
 CEP_RATE, CEP_FRAUD_SHARE = 400, 0.1
 CEP_BOUND_MS = 500
-_WARM_UP_MS = 15_000
 _MOST_SECONDS = 20
 
 
@@ -81,14 +80,14 @@ def measure(settings: Settings, *, events: int) -> Iterator[Figure]:
     indices.delete("user-events", settings=settings)
 
 
-def detection(settings: Settings, *, seconds: float) -> Iterator[Figure]:
+def detection(settings: Settings, *, seconds: float, warm_up_seconds: float) -> Iterator[Figure]:
     """Yield how long after its last event a fraud is reported, beyond the bound for out-of-orderness."""
     used = ("transactions", "alerts", "acknowledgements", "control", "merchants", "users")
     _create(settings, *used)
     reference.publish(users=0, settings=settings)
     job = jobs.submit("match_fraud", guarantee="at-least-once", chaining=True, settings=settings)
     with producer.start("transactions", events_per_second=CEP_RATE, fraud_share=CEP_FRAUD_SHARE, settings=settings):
-        since_ms = int(time.time() * 1000) + _WARM_UP_MS
+        since_ms = int((time.time() + warm_up_seconds) * 1000)
         let_run(since_ms / 1000 + seconds)
     job.cancel()
     records = topics.read("alerts", since_ms=since_ms, settings=settings)

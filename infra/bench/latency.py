@@ -15,20 +15,21 @@ from kernel_lib.waiting import wait_until
 RATE = 1_000
 CHECKPOINT_MS = 1_000
 OUT_OF_ORDERNESS_SECONDS = 0.5
-_WARM_UP_MS = 5_000
 _LOOK_SECONDS = 0.005
 SINKS = ("processed-events", "metrics", "acknowledgements")
 
 
-def measure(settings: Settings, *, seconds: float, changes: int, submits: int) -> Iterator[Figure]:
+def measure(
+    settings: Settings, *, seconds: float, changes: int, submits: int, warm_up_seconds: float
+) -> Iterator[Figure]:
     """Yield the latencies, each with its rate, bound, parallelism, jobs and clock."""
     for topic in ("user-events", *SINKS):
         topics.create(topic, append_time=topic in SINKS, settings=settings)
     topics.create("control", compacted=True, settings=settings)
     with producer.start("user-events", events_per_second=RATE, settings=settings):
-        yield from _fast_lane(settings, seconds)
-        yield _exact_lane(settings, seconds)
-        yield _window(settings, seconds)
+        yield from _fast_lane(settings, seconds, warm_up_seconds)
+        yield _exact_lane(settings, seconds, warm_up_seconds)
+        yield _window(settings, seconds, warm_up_seconds)
         yield _knob(settings, changes)
         yield _submit(settings, submits)
 
@@ -37,9 +38,9 @@ def _conditions(clock: str, more: str = "") -> str:
     return f"{RATE:,} events/s{more}, parallelism 1, no other job, clock: {clock}"
 
 
-def _fast_lane(settings: Settings, seconds: float) -> Iterator[Figure]:
+def _fast_lane(settings: Settings, seconds: float, warm_up_seconds: float) -> Iterator[Figure]:
     job = jobs.submit("relay", guarantee="at-least-once", chaining=True, settings=settings).wait_running()
-    since_ms = int(time.time() * 1000) + _WARM_UP_MS
+    since_ms = int((time.time() + warm_up_seconds) * 1000)
     let_run(since_ms / 1000 + seconds)
     job.cancel()
     records = topics.read("processed-events", since_ms=since_ms, limit=10_000_000, settings=settings)
@@ -50,10 +51,10 @@ def _fast_lane(settings: Settings, seconds: float) -> Iterator[Figure]:
     yield Figure("latency_p99_ms", quantile(latencies, 0.99), "< 100", conditions)
 
 
-def _exact_lane(settings: Settings, seconds: float) -> Figure:
+def _exact_lane(settings: Settings, seconds: float, warm_up_seconds: float) -> Figure:
     job = jobs.submit("relay", guarantee="exactly-once", chaining=True, settings=settings).wait_running()
     latencies: list[float] = []
-    begins = time.time() + _WARM_UP_MS / 1000
+    begins = time.time() + warm_up_seconds
     with live.TopicTail("processed-events", max_records=20_000, settings=settings) as tail:
 
         def over() -> bool:
@@ -70,10 +71,10 @@ def _exact_lane(settings: Settings, seconds: float) -> Figure:
     return Figure("exact_latency_p99_ms", quantile(latencies, 0.99), f"< {CHECKPOINT_MS + 300:,}", conditions)
 
 
-def _window(settings: Settings, seconds: float) -> Figure:
+def _window(settings: Settings, seconds: float, warm_up_seconds: float) -> Figure:
     options: dict[str, Any] = {"window_seconds": 1, "out_of_orderness_seconds": OUT_OF_ORDERNESS_SECONDS, "passed": ""}
     job = jobs.submit("count_events", settings=settings, **options).wait_running()
-    since_ms = int(time.time() * 1000) + _WARM_UP_MS
+    since_ms = int((time.time() + warm_up_seconds) * 1000)
     let_run(since_ms / 1000 + seconds)
     job.cancel()
     records = topics.read("metrics", since_ms=since_ms, committed=False, settings=settings)

@@ -35,25 +35,45 @@ def run(*, quick: bool, json_file: Path | None) -> int:
 
 
 def _quick(where: Layout) -> Iterator[Figure]:
-    yield from _measurements(where, idle_seconds=5, events=200_000, repeats=1, seconds=6, changes=20, documents=60_000)
+    yield from _measurements(
+        where, idle_seconds=5, events=200_000, repeats=1, seconds=6, warm_up_seconds=3, changes=20, documents=60_000
+    )
 
 
 def _whole(where: Layout) -> Iterator[Figure]:
     yield from course_jobs.measure(load(namespace="bench"), events=400_000)
     yield from _measurements(
-        where, idle_seconds=30, events=1_000_000, repeats=3, seconds=30, changes=100, documents=400_000
+        where,
+        idle_seconds=30,
+        events=1_000_000,
+        repeats=3,
+        seconds=30,
+        warm_up_seconds=5,
+        changes=100,
+        documents=400_000,
     )
 
 
 def _measurements(
-    where: Layout, *, idle_seconds: float, events: int, repeats: int, seconds: float, changes: int, documents: int
+    where: Layout,
+    *,
+    idle_seconds: float,
+    events: int,
+    repeats: int,
+    seconds: float,
+    warm_up_seconds: float,
+    changes: int,
+    documents: int,
 ) -> Iterator[Figure]:
     settings = load(namespace="bench")
     yield from ingest.measure(where, settings, events=events, pairs=repeats)
     jobs.warm_up(settings=settings)
     yield from throughput.measure(settings, events=events, rounds=repeats)
-    yield from latency.measure(settings, seconds=seconds, changes=changes, submits=max(3, repeats))
-    yield from course_jobs.detection(settings, seconds=seconds)
+    yield from latency.measure(
+        settings, seconds=seconds, warm_up_seconds=warm_up_seconds, changes=changes, submits=max(3, repeats)
+    )
+    # The first matches are the slowest ones.
+    yield from course_jobs.detection(settings, seconds=seconds, warm_up_seconds=3 * warm_up_seconds)
     yield from resources.indexing(settings, documents=documents)
     yield from pictures.drawing(settings, seconds=seconds)
     yield from resources.memory(where)
