@@ -212,6 +212,8 @@ class Sender:
         self._knobs_file.write(KnobLog.line(knobs))
 
     def _send_due(self) -> None:
+        if time.monotonic() < self._next_tick:
+            return
         due = self._log.due(self._now_ms())
         if due - self._numbered > max(1.0, self._log.last.rate * MOST_BEHIND_MS / 1000):
             # More was asked for than could be sent: time goes on without the backlog, and the log says so.

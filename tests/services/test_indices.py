@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -78,10 +79,28 @@ def test_documents_are_written_under_their_ids_and_replaced(settings: Settings, 
 
 def test_of_documents_with_one_id_in_one_call_the_last_one_stays(alerts: str) -> None:
     """Fails when documents are shared out by their position: requests side by side end in any order."""
-    texts = [b'{"userId":"%d"}' % turn for turn in range(3)]
-    indices.write(alerts, [(str(n), text) for text in texts for n in range(1_000)])
-    assert indices.count(alerts) == 1_000
-    assert indices.search(alerts, {"term": {"userId": "2"}}).total == 1_000
+    ids = [str(n) for n in range(3_000)]
+    first, last = b'{"userId":"ann"}', b'{"userId":"bob"}'
+    indices.write(alerts, [*((name, first) for name in ids), *((name, last) for name in reversed(ids))])
+    assert indices.count(alerts) == 3_000
+    assert indices.search(alerts, {"term": {"userId": "bob"}}).total == 3_000
+
+
+def test_who_reads_while_documents_are_written_side_by_side_finds_each_once(alerts: str) -> None:
+    """Fails when a write is read before all writes before it have ended."""
+    documents = [(str(n), b'{"userId":"%d"}' % n) for n in range(30_000)]
+    seen, last, written = list[str](), -1, False
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(indices.write, alerts, documents)
+        while not written:
+            written = writing.done()
+            for document in indices.written_after(alerts, last, "userId", size=10_000):
+                seen.append(document.value)
+                last = document.number
+    while found := indices.written_after(alerts, last, "userId", size=10_000):
+        seen += [document.value for document in found]
+        last = found[-1].number
+    assert sorted(seen) == sorted(name for name, _ in documents)
 
 
 def test_a_document_that_is_refused_is_told_by_its_position_and_the_others_are_written(alerts: str) -> None:
