@@ -26,6 +26,7 @@ END_SECONDS = 60.0
 _AT_WORK = {"RUNNING", "FINISHED"}
 # So long after a restart Flink may still show the metrics of the tasks before it.
 METRICS_SETTLED_MS = 2_000
+_NOT_EXECUTING = "job is currently not executing"
 _QUIET_METRIC = re.compile(r"(.+)\.sourceIdleTime$")
 # A source so close to its idle time-out is taken for idle: its metrics are some seconds old when it is stopped.
 QUIET_MARGIN_SECONDS = 4.0
@@ -321,7 +322,10 @@ class Job:
         return found
 
     def _write_savepoint(self, command: str, body: dict[str, Any]) -> str:
-        """Ask for a savepoint by `command` of Flink's REST interface; return where it is."""
+        """Ask for a savepoint by `command` of Flink's REST interface; return where it is.
+
+        Asked again when the job was just failing: it runs again, or JobFailed says what ended it.
+        """
         request = cluster.call(self.settings, "POST", f"/jobs/{self.id}/{command}", body)["request-id"]
         path = f"/jobs/{self.id}/savepoints/{request}"
         operation = wait_until(
@@ -329,6 +333,9 @@ class Job:
         )
         if "failure-cause" in operation:
             cause = cluster.root_cause(operation["failure-cause"]["stack-trace"])
+            if _NOT_EXECUTING in cause:
+                self.wait_running()
+                return self._write_savepoint(command, body)
             raise JobFailed(f"Job {self.name} wrote no savepoint.", cause=cause, remedy="job.failure(), job.cancel()")
         return str(operation["location"])
 

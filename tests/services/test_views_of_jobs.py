@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kernel_lib import crashes, jobs, knobs, ledger, live, plots, producer, topics
+from kernel_lib.errors import WaitTimeout
 from kernel_lib.plots import refresher
 from kernel_lib.plots.view import View
 from kernel_lib.producer import Producer
@@ -37,7 +38,10 @@ def shop(course: Settings) -> Producer:
 
 def wait_for_words(view: View, *words: str, seconds: float = 60) -> None:
     """Wait until the line of text has all the words; the message of a failure has what it said instead."""
-    wait_until(lambda: all(word in view.text for word in words), seconds, f"{words} in the words of {view!r}")
+    try:
+        wait_until(lambda: all(word in view.text for word in words), seconds, "the words")
+    except WaitTimeout:
+        pytest.fail(f"not {words} in {seconds:g} s, but: {view!r}")
 
 
 def test_a_silent_partition_stops_the_watermark_until_it_counts_as_idle(course: Settings, shop: Producer) -> None:
@@ -113,6 +117,7 @@ def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
         refresher.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)  # a TaskManager dies and comes back
 def test_only_exactly_once_read_committed_shows_a_kill_to_no_reader(course: Settings, shop: Producer) -> None:
     """Fails when all sinks of relay have the first one's guarantee, or when the view reads on at the old level."""
