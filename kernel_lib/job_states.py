@@ -44,7 +44,7 @@ class JobState:
 
 @dataclass(frozen=True)
 class Reading:
-    """The live jobs and those that ended lately, oldest first, and the cluster's slots, at a time (epoch s)."""
+    """The live jobs and those seen before that ended lately, oldest first, and the slots, at a time (epoch s)."""
 
     at: float
     jobs: tuple[JobState, ...]
@@ -72,9 +72,9 @@ class Reader:
             if entry["state"] in LIVE_STATES:
                 with suppress(NotFound):  # it has just ended and been forgotten
                     yield self._live(entry)
-            elif entry["end-time"] / 1000 > now - self._seconds:
-                before = self._known.get(entry["jid"])
-                yield _state(entry, owner=before.owner if before else "", failures=before.failures if before else ())
+            elif entry["jid"] in self._known and entry["end-time"] / 1000 > now - self._seconds:
+                before = self._known[entry["jid"]]
+                yield _state(entry, owner=before.owner, failures=before.failures)
 
     def _live(self, entry: Mapping[str, Any]) -> JobState:
         job = Job(entry["jid"], entry["name"], self._settings)

@@ -96,7 +96,7 @@ def label_columns(jobs: Sequence[JobState], names: Sequence[str], now: float) ->
     return {
         "x": [now * 1000] * len(names),
         "y": list(range(len(names))),
-        "words": [f"{newest[name].state}, {_slots(newest[name])}" for name in names],
+        "words": [_label(newest[name]) for name in names],
     }
 
 
@@ -121,6 +121,10 @@ def _failures(name: str, recent: Sequence[Failure]) -> str:
     times = "once" if len(recent) == 1 else f"{len(recent)} times"
     last = f"the last at {live.clock_time(recent[-1].at)} because of: {recent[-1].reason.rstrip('.')}"
     return f"{name} failed {times} in the last {SECONDS_SHOWN // 60} minutes, {last}."
+
+
+def _label(job: JobState) -> str:
+    return f"{job.state}, {_slots(job)}" if job.live else job.state
 
 
 def _slots(job: JobState) -> str:

@@ -56,6 +56,14 @@ def test_a_job_that_is_submitted_again_keeps_its_row() -> None:
     ]
 
 
+def test_an_ended_job_is_said_to_hold_no_slots() -> None:
+    ended = replace(COUNT, state="CANCELED", slots=0)
+    assert jobs.label_columns([RELAY, ended], ["count_events", "relay"], 310)["words"] == [
+        "CANCELED",
+        "RUNNING, 2 slots",
+    ]
+
+
 def test_only_failures_of_the_time_shown_are_marked() -> None:
     failed = replace(COUNT, failures=(Failure(3.0, "long ago"), LOST))
     columns = jobs.failure_columns([failed], ["count_events"], since=200)
