@@ -128,6 +128,7 @@ def test_only_exactly_once_read_committed_shows_a_kill_to_no_reader(course: Sett
     job = jobs.submit("relay", restart_attempts=100, start="earliest", settings=course, **sinks).wait_running()
     view = plots.Guarantees(shop, lanes, settings=course)
     wait_for_words(view, "at-least-once: ", ", 0 duplicate; exactly-once: ", ", 0 duplicate. Readers: read_committed.")
+    wait_until(lambda: view.figures["exactly-once"].received > 1_000, 60, "some checkpoints")
     assert "relay ran again after" in crashes.kill_taskmanager(job)
     shop.set(events_per_second=0)
     wait_for_words(view, "exactly-once: 0 missing, 0 duplicate")
