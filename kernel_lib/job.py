@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel_lib import cluster, slots, topic_ends
+from kernel_lib import cluster, savepoints, slots, topic_ends
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import ConfigurationError, JobFailed
 from kernel_lib.owners import Owner
@@ -26,7 +26,6 @@ END_SECONDS = 60.0
 _AT_WORK = {"RUNNING", "FINISHED"}
 # So long after a restart Flink may still show the metrics of the tasks before it.
 METRICS_SETTLED_MS = 2_000
-_NOT_EXECUTING = "job is currently not executing"
 _QUIET_METRIC = re.compile(r"(.+)\.sourceIdleTime$")
 # A source so close to its idle time-out is taken for idle: its metrics are some seconds old when it is stopped.
 QUIET_MARGIN_SECONDS = 4.0
@@ -322,22 +321,11 @@ class Job:
         return found
 
     def _write_savepoint(self, command: str, body: dict[str, Any]) -> str:
-        """Ask for a savepoint by `command` of Flink's REST interface; return where it is.
-
-        Asked again when the job was just failing: it runs again, or JobFailed says what ended it.
-        """
-        request = cluster.call(self.settings, "POST", f"/jobs/{self.id}/{command}", body)["request-id"]
-        path = f"/jobs/{self.id}/savepoints/{request}"
-        operation = wait_until(
-            lambda: _completed(cluster.get(self.settings, path)), END_SECONDS, f"the savepoint of job {self.name}"
-        )
-        if "failure-cause" in operation:
-            cause = cluster.root_cause(operation["failure-cause"]["stack-trace"])
-            if _NOT_EXECUTING in cause:
-                self.wait_running()
-                return self._write_savepoint(command, body)
-            raise JobFailed(f"Job {self.name} wrote no savepoint.", cause=cause, remedy="job.failure(), job.cancel()")
-        return str(operation["location"])
+        try:
+            return savepoints.write(self.settings, self.id, self.name, command, body)
+        except savepoints.NotExecuting:
+            self.wait_running()  # again, or it says what ended it
+            return self._write_savepoint(command, body)
 
     def _stop(self, *, drain: bool, timeout_seconds: float) -> str:
         # Nobody goes on from a drained job's savepoint, and the backend forst writes none in the canonical format.
@@ -349,8 +337,3 @@ class Job:
     def _target(self, field_name: str) -> dict[str, str]:
         uri = self.settings.flink_savepoint_uri
         return {field_name: uri} if uri else {}
-
-
-def _completed(savepoint: dict[str, Any]) -> dict[str, Any]:
-    """Return what became of a savepoint; empty while it is not complete."""
-    return dict(savepoint["operation"]) if savepoint["status"]["id"] == "COMPLETED" else {}

@@ -187,8 +187,8 @@ def test_a_service_that_is_being_restarted_is_starting_not_failed(settings: Sett
 def test_a_paused_service_is_paused_until_it_is_resumed(settings: Settings) -> None:
     services.start("web", settings=settings)
     services.pause("web", settings=settings)
+    wait_until(lambda: services.status("web", settings=settings).state == "paused", 10, "the pause")
     status = services.status("web", settings=settings)
-    assert status.state == "paused"
     assert 'services.resume("web")' in status.remedy
     services.resume("web", settings=settings)
     assert services.status("web", settings=settings).healthy
