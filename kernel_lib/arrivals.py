@@ -12,7 +12,6 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from kernel_lib import indices, kafka_client, topics
-from kernel_lib.kafka_client import ANSWER_SECONDS
 from kernel_lib.settings import Settings
 from kernel_lib.tally import Arrival
 
@@ -48,7 +47,11 @@ class TopicArrivals:
         self._consumer = Consumer(kafka_client.config(settings, self._heard, **extra))
         with kafka_client.translated(settings, self._heard, topic=topic):
             kafka_client.reach(self._consumer, settings, self._heard, topic=topic)
-            self._consumer.assign(self._places(since_ms))
+            # Ends before open transactions for a reader of committed records: it has yet to see what is in them.
+            bounds = topics.offsets(topic, committed=committed, settings=settings)
+            name = settings.named(topic)
+            starts = topics.starts(self._consumer, name, bounds, since_ms)
+            self._consumer.assign([TopicPartition(name, number, start) for number, start in starts.items()])
 
     def read(self) -> Iterator[Arrival]:
         """Yield what has arrived since the last call, at most 100,000 records.
@@ -66,16 +69,6 @@ class TopicArrivals:
     def close(self) -> None:
         """Leave the topic."""
         self._consumer.close()
-
-    def _places(self, since_ms: int) -> list[TopicPartition]:
-        name = self._settings.named(self.name)
-        bounds = topics.offsets(self.name, committed=False, settings=self._settings)
-        if not since_ms:
-            return [TopicPartition(name, n, low) for n, (low, _) in bounds.items()]
-        found = self._consumer.offsets_for_times([TopicPartition(name, n, since_ms) for n in bounds], ANSWER_SECONDS)
-        starts = {place.partition: place.offset for place in found}
-        # Nothing that young yet: begin at the end as it was before asking, so that nothing is passed over.
-        return [TopicPartition(name, n, starts[n] if starts[n] >= 0 else high) for n, (_, high) in bounds.items()]
 
 
 class IndexArrivals:

@@ -69,8 +69,14 @@ def stop(*, settings: Settings | None = None) -> str:
     """Stop the producers, drain the jobs, and return what was done, in words."""
     settings = settings or load()
     stopped = [each.stop().sent for each in producer.running(NAME)]
-    drained = [job for job in jobs.running(settings=settings) if job.name in JOBS]
+    drained = [job for job in jobs.running(settings=settings) if job.name in JOBS and _is_the_course_s(job)]
     with ThreadPoolExecutor(len(JOBS)) as side_by_side:
         list(side_by_side.map(jobs.Job.drain, drained))
     sent = f"stopped after {sum(stopped):,} events" if stopped else "no producer of this notebook was running"
     return f"{sent}; {len(drained)} jobs were drained" if drained else sent
+
+
+def _is_the_course_s(job: jobs.Job) -> bool:
+    """Say whether the pipeline submitted the job: a lesson has jobs of the same names, and ends them itself."""
+    owner = job.owner()
+    return owner is not None and owner.kind == "course"

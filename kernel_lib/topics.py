@@ -284,14 +284,19 @@ def read(
         kafka_client.reach(consumer, settings, heard, topic=name)
         bounds = offsets(name, committed=committed, settings=settings)
         wanted = {n: bound for n, bound in bounds.items() if partition in (None, n)}
-        starts = _starts(consumer, settings.named(name), wanted, since_ms)
-        ends = {n: high for n, (_, high) in wanted.items() if high > starts[n]}
-        consumer.assign([TopicPartition(settings.named(name), n, starts[n]) for n in ends])
+        first = starts(consumer, settings.named(name), wanted, since_ms)
+        ends = {n: high for n, (_, high) in wanted.items() if high > first[n]}
+        consumer.assign([TopicPartition(settings.named(name), n, first[n]) for n in ends])
         records = list(islice(up_to(consumer, heard, settings, ends), limit))
     return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
 
 
-def _starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int) -> dict[int, int]:
+def starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int) -> dict[int, int]:
+    """Return for each partition of `bounds` the offset of its first record that is as young as `since_ms` (epoch).
+
+    A partition without one starts at its end; 0 is the beginning. `bounds` are `offsets` as the consumer sees them,
+    asked for before this: one that reads committed records only has its end before open transactions.
+    """
     if not since_ms:
         return {n: low for n, (low, _) in bounds.items()}
     places = [TopicPartition(full_name, n, since_ms) for n in bounds]

@@ -1,6 +1,7 @@
 import secrets
 from collections.abc import Iterator
 
+import confluent_kafka
 import pytest
 
 from kernel_lib import indices, producer, topics
@@ -73,6 +74,22 @@ def test_a_ledger_opened_before_the_first_result_misses_none(settings: Settings)
         figures = book.settle(20)
     assert figures.exact
     assert figures.received == figures.sent
+
+
+def test_a_ledger_opened_within_a_transaction_reads_what_it_holds(settings: Settings) -> None:
+    """Fails when a reader of committed records, which finds none so young yet, begins after the open transaction."""
+    shop = producer.start("user-events", events_per_second=2_000, count=500, settings=settings)
+    shop.wait(30)
+    writer = confluent_kafka.Producer(settings.kafka_client() | {"transactional.id": settings.named("writer")})
+    writer.init_transactions(20)
+    writer.begin_transaction()
+    for record in topics.read("user-events", settings=settings):
+        writer.produce(settings.named("processed-events"), record.value)
+    writer.flush(20)
+    with Ledger(shop, "processed-events", settings=settings) as book:
+        assert book.update().received == 0
+        writer.commit_transaction(20)
+        assert book.settle(20).exact
 
 
 def test_an_unknown_run_names_the_latest_ones(shop: Producer, settings: Settings) -> None:

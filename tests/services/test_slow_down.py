@@ -51,7 +51,7 @@ def test_the_step_that_waits_is_blamed_and_loses_nothing(course: Settings, pytho
     job = jobs.submit("slow_down", start="earliest", python_mode=python_mode, flink_options=options, settings=course)
     with producer.start("user-events", events_per_second=100, seed=7, settings=course, malformed_share=0.02) as shop:
         wait_until(lambda: blamed(job) == ("", False), 40, "a job in which nobody is held back")
-        controls.set("slow_down", delay_ms=20, settings=course)
+        controls.set("slow_down", delay_ms=5, settings=course)
         shop.set(events_per_second=1000)
         wait_until(lambda: blamed(job) == ("wait", True), 40, "the slow step to be blamed")
     controls.set("slow_down", slow_user="nobody", timeout_seconds=30, settings=course)
