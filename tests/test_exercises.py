@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 
-from kernel_lib.exercises import watermarks
+from kernel_lib.exercises import exactly_once, watermarks
 from kernel_lib.exercises.cockpit import judge_trouble
+from kernel_lib.exercises.exactly_once import Answer, judge_exactness
 from kernel_lib.exercises.first_job import judge_carts
 from kernel_lib.exercises.watermarks import judge_watermark
+from kernel_lib.ledger import Figures
 from kernel_lib.services import ServiceStatus
 
 
@@ -121,3 +123,52 @@ def test_what_keeps_windows_open_or_loses_events_is_named(
 def test_settings_that_no_job_can_have_are_refused_before_a_job_starts(bound: Any, idle: Any) -> None:
     assert watermarks.refusal(bound, idle)
     assert watermarks.refusal(0, None) is None
+
+
+EXACT = Answer("exactly-once", "read_committed", 1)
+ALL_THERE = exactly_once.Seen(0.8, 2, Figures("processed-events", 4000, 4000, 0, 0, 0, 4000, 0, 0, 0, 0))
+
+
+def spoilt(**figures: Any) -> exactly_once.Seen:
+    return replace(ALL_THERE, kills=1, figures=replace(ALL_THERE.figures, **figures))
+
+
+def test_all_events_there_once_are_right_whatever_the_settings() -> None:
+    assert judge_exactness(EXACT, ALL_THERE).state == "right"
+    assert "4,000 of 4,000 events are there after 2 kills" in judge_exactness(EXACT, ALL_THERE).words
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen", "words"),
+    [
+        (replace(EXACT, checkpoint_seconds=60), replace(ALL_THERE, first_after=None), "yours come every 60 s"),
+        (
+            replace(EXACT, guarantee="none"),
+            spoilt(missing=90, duplicate=3),
+            "90 events are missing and 3 are there twice",
+        ),
+        (replace(EXACT, guarantee="none"), spoilt(missing=90), "nobody waited for Kafka's acknowledgements"),
+        (replace(EXACT, guarantee="at-least-once"), spoilt(duplicate=3), "reads again what came after its last checkp"),
+        (replace(EXACT, isolation_level="read_uncommitted"), spoilt(duplicate=3), "transactions wrote that were abo"),
+        (EXACT, spoilt(missing=1), "should not happen"),
+    ],
+)
+def test_a_lost_or_repeated_event_is_laid_to_its_setting(answer: Answer, seen: exactly_once.Seen, words: str) -> None:
+    verdict = judge_exactness(answer, seen)
+    assert verdict.state == "not yet"
+    assert words in verdict.words
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (replace(EXACT, guarantee="twice"), "guarantee = 'twice' is none of none, at-least-once, exactly-once"),
+        (replace(EXACT, isolation_level="serializable"), "isolation_level = 'serializable' is none of"),
+        (replace(EXACT, checkpoint_seconds=0), "checkpoint_seconds = 0 is not a number from 0.1 on"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_refused_before_a_job_starts(answer: Answer, words: str) -> None:
+    verdict = exactly_once.refusal(answer)
+    assert verdict is not None
+    assert words in verdict.words
+    assert exactly_once.refusal(EXACT) is None

@@ -5,7 +5,8 @@
 """
 
 from kernel_lib.exercises.cockpit import named_trouble
+from kernel_lib.exercises.exactly_once import exact_over_kills
 from kernel_lib.exercises.first_job import carts_and_purchases
 from kernel_lib.exercises.watermarks import moving_watermark
 
-__all__ = ["carts_and_purchases", "moving_watermark", "named_trouble"]
+__all__ = ["carts_and_purchases", "exact_over_kills", "moving_watermark", "named_trouble"]

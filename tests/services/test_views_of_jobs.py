@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kernel_lib import jobs, knobs, ledger, live, plots, producer, topics
+from kernel_lib import crashes, jobs, knobs, ledger, live, plots, producer, topics
 from kernel_lib.errors import WaitTimeout
 from kernel_lib.plots import refresher
 from kernel_lib.plots.view import View
@@ -115,6 +115,28 @@ def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
         wait_for_words(listed, f"{name} failed once in the last 5 minutes, the last at ", "because of: ")
         assert listed.failures.data["y"] == [list(listed.root.yaxis[0].major_label_overrides.values()).index(name)]
         refresher.stop()
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)  # a TaskManager dies and comes back
+def test_only_exactly_once_read_committed_shows_a_kill_to_no_reader(course: Settings, shop: Producer) -> None:
+    """Fails when all sinks of relay have the first one's guarantee, or when the view reads on at the old level."""
+    lanes = {"at-least-once": "fast", "exactly-once": "exact"}
+    for topic in lanes.values():
+        topics.create(topic, append_time=True, settings=course)
+    sinks: dict[str, Any] = {"sink": ";".join(lanes.values()), "guarantee": ";".join(lanes)}
+    job = jobs.submit("relay", restart_attempts=100, start="earliest", settings=course, **sinks).wait_running()
+    view = plots.Guarantees(shop, lanes, settings=course)
+    wait_for_words(view, "at-least-once: ", ", 0 duplicate; exactly-once: ", ", 0 duplicate. Readers: read_committed.")
+    wait_until(lambda: view.figures["exactly-once"].received > 1_000, 60, "some checkpoints")
+    assert "relay ran again after" in crashes.kill_taskmanager(job)
+    shop.set(events_per_second=0)
+    wait_for_words(view, "exactly-once: 0 missing, 0 duplicate")
+    assert view.figures["at-least-once"].duplicate > 0
+    assert view.figures["at-least-once"].missing == 0
+    view.read(committed=False)
+    wait_for_words(view, "Readers: read_uncommitted.")
+    wait_until(lambda: view.figures["exactly-once"].duplicate, 20, "what the aborted transaction wrote")
 
 
 def test_a_picture_goes_on_with_the_job_that_took_the_place_of_its_own(course: Settings, shop: Producer) -> None:

@@ -1,0 +1,167 @@
+"""Check the exercise of lesson 14: settings with which nothing is missing and nothing is there twice, over kills."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from kernel_lib import crashes, jobs, lessons, producer, topics
+from kernel_lib.errors import WaitTimeout
+from kernel_lib.job import Job
+from kernel_lib.ledger import Figures, Ledger, Topic
+from kernel_lib.lessons import Verdict, not_yet, right
+from kernel_lib.producer import Producer
+from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
+
+RATE = 200
+KILLS = 2
+GUARANTEES = ("none", "at-least-once", "exactly-once")
+LEVELS = ("read_uncommitted", "read_committed")
+SHORTEST_CHECKPOINT_SECONDS = 0.1
+SEEN_SECONDS = 5
+# What is seen a little later than that may owe it to a busy machine.
+GRACE_SECONDS = 2
+SOURCE, SINK = "user-events", "processed-events"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the learner chose."""
+
+    guarantee: str
+    isolation_level: str
+    checkpoint_seconds: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run showed: seconds until the first result was seen, None if it was not in time; kills; the ledger."""
+
+    first_after: float | None
+    kills: int
+    figures: Figures
+
+
+def exact_over_kills(
+    guarantee: str,
+    isolation_level: str,
+    checkpoint_seconds: float,
+    *,
+    kills: int = KILLS,
+    settings: Settings | None = None,
+) -> Verdict:
+    """Relay fresh events with these settings, kill its TaskManager again and again, and judge by the ledger.
+
+    Expected: nothing missing, nothing twice, and a result is seen within five seconds while nothing is killed.
+    """
+    answer = Answer(guarantee, isolation_level, checkpoint_seconds)
+
+    def checker() -> Verdict:
+        return refusal(answer) or judge_exactness(answer, _run(answer, kills, settings or load()))
+
+    return lessons.check(checker, lesson="14_exactly_once", exercise="exact")
+
+
+def refusal(answer: Answer) -> Verdict | None:
+    """Return what is wrong with settings that no job and no reader can have; None if nothing is."""
+    for name, value, known in (
+        ("guarantee", answer.guarantee, GUARANTEES),
+        ("isolation_level", answer.isolation_level, LEVELS),
+    ):
+        if value not in known:
+            return not_yet(f"{name} = {value!r} is none of {', '.join(known)}.", look_at="the names above")
+    interval: Any = answer.checkpoint_seconds
+    if not isinstance(interval, int | float) or interval < SHORTEST_CHECKPOINT_SECONDS:
+        return not_yet(f"checkpoint_seconds = {interval!r} is not a number from {SHORTEST_CHECKPOINT_SECONDS} on.")
+    return None
+
+
+def judge_exactness(answer: Answer, seen: Seen) -> Verdict:
+    """Judge by what a reader saw, and say of each fault which setting lets it through."""
+    figures = seen.figures
+    if seen.first_after is None:
+        return not_yet(
+            f"No result was seen within {SEEN_SECONDS} s: a read_committed reader sees a transaction when a checkpoint "
+            f"has committed it, and yours come every {answer.checkpoint_seconds:g} s.",
+            look_at="checkpoint_seconds",
+        )
+    if not (figures.missing or figures.duplicate):
+        return right(
+            f"{figures.received:,} of {figures.acknowledged:,} events are there after {_times(seen.kills)}: "
+            f"0 missing, 0 duplicate; the first result was seen after {seen.first_after:.1f} s."
+        )
+    count = (
+        f"After {_times(seen.kills)}, {figures.missing:,} events are missing and {figures.duplicate:,} are there twice:"
+    )
+    match answer.guarantee:
+        case "none":
+            return not_yet(
+                f"{count} nobody waited for Kafka's acknowledgements, and a restart reads events again.",
+                look_at="guarantee",
+            )
+        case "at-least-once":
+            return not_yet(
+                f"{count} the job reads again what came after its last checkpoint, and writes it again.",
+                look_at="guarantee",
+            )
+    if answer.isolation_level == "read_uncommitted":
+        return not_yet(
+            f"{count} your reader also sees what transactions wrote that were aborted.", look_at="isolation_level"
+        )
+    return not_yet(f"{count} that should not happen with these settings.", look_at="job.failure()")
+
+
+def _times(kills: int) -> str:
+    return f"{kills} kill{'' if kills == 1 else 's'}"
+
+
+def _run(answer: Answer, kills: int, settings: Settings) -> Seen:
+    # A namespace of its own: the events of an exercise are none of the lesson's ledger.
+    mine = settings.model_copy(
+        update={
+            "namespace": f"{settings.namespace}-exercise".lstrip("-"),
+            "flink_checkpoint_interval": round(answer.checkpoint_seconds * 1000),
+        }
+    )
+    topics.create(SOURCE, settings=mine)
+    topics.create(SINK, append_time=True, settings=mine)
+    with producer.start(SOURCE, events_per_second=0, seed=secrets.randbelow(1_000_000), settings=mine) as shop:
+        job = jobs.submit("relay", guarantee=answer.guarantee, restart_attempts=100, settings=mine)
+        try:
+            job.wait_running()
+            return _kill_and_read(answer, kills, shop, job, mine)
+        finally:
+            job.cancel()
+
+
+def _kill_and_read(answer: Answer, kills: int, shop: Producer, job: Job, settings: Settings) -> Seen:
+    reader = Topic(SINK, committed=answer.isolation_level == "read_committed")
+    with Ledger(shop, reader, settings=settings) as book:
+        shop.set(events_per_second=RATE)
+        first_after = _first_seen(book)
+        if first_after is None:
+            return Seen(None, 0, book.figures())
+        done = 0
+        while done < kills and not book.update().duplicate:  # one fault is enough for a verdict
+            with crashes.killed_taskmanager(job):
+                _wait_for_more(book)
+            done += 1
+        shop.stop()
+        return Seen(first_after, done, book.settle(answer.checkpoint_seconds + SEEN_SECONDS))
+
+
+def _first_seen(book: Ledger) -> float | None:
+    begun = time.monotonic()
+    with suppress(WaitTimeout):
+        wait_until(lambda: book.update().received, SEEN_SECONDS + GRACE_SECONDS, "the first result")
+        return time.monotonic() - begun
+    return None
+
+
+def _wait_for_more(book: Ledger) -> None:
+    enough = book.update().received + RATE
+    wait_until(lambda: book.update().received >= enough, 60, "results to go on after the kill")
