@@ -4,8 +4,8 @@
     >>> read().usages["kafka-1"].memory_bytes
     331350016
 
-Rates are between two calls. Linux counts a network's bytes by device and not by process, so they are given for the
-loopback device as a whole: everything that the services, producers and kernels of the course send goes through it.
+Rates are between two calls. What a service sends over the network is counted by its TCP connections; what one of them
+sent after the last call before it was closed is in no rate.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from functools import partial
 
 import psutil
 
-from kernel_lib import services
+from kernel_lib import services, sockets
 from kernel_lib.settings import Settings, load
 
 KERNEL = "this notebook"
-LOOPBACK = "lo"
 # Supervisor rounds the start to seconds, and notes it before the process is there.
 SAME_START_SECONDS = 3.0
 Processes = Mapping[str, tuple[int, int]]
@@ -33,13 +32,14 @@ Processes = Mapping[str, tuple[int, int]]
 class Usage:
     """What a service takes; `cpu` in cores and the rates in bytes/s are None until there are two readings.
 
-    `written_per_second` is None also where the system does not say it to this user. `problem` says why nothing is
-    known, or that the process does not run on.
+    `written_per_second` and `sent_per_second` are None also where the system does not say it to this user. `problem`
+    says why nothing is known, or that the process does not run on.
     """
 
     memory_bytes: int = 0
     cpu: float | None = None
     written_per_second: float | None = None
+    sent_per_second: float | None = None
     problem: str = ""
 
 
@@ -49,18 +49,18 @@ ABSENT, NOT_STARTED = Usage(problem="is not running"), Usage(problem="is not sta
 
 @dataclass(frozen=True)
 class Resources:
-    """The usages by service, and what goes through the loopback device."""
+    """The usages by service."""
 
     at: float
     usages: Mapping[str, Usage]
-    loopback_per_second: float | None = None
 
 
 @dataclass(frozen=True)
 class _Counters:
     cpu_seconds: float
-    written_bytes: int | None
     memory_bytes: int
+    written_bytes: int | None
+    sent_bytes: Mapping[int, int] | None  # by socket
 
 
 class Reader:
@@ -69,25 +69,21 @@ class Reader:
     def __init__(self, *, settings: Settings | None = None, processes: Callable[[], Processes] | None = None) -> None:
         self._processes = processes or partial(services.processes, settings=settings or load())
         self._before: dict[int, tuple[float, _Counters]] = {}
-        self._loopback: tuple[float, int] | None = None
 
     def __call__(self) -> Resources:
-        children = _children()
-        usages = {name: self._usage(pid, start, children) for name, (pid, start) in self._processes().items()}
-        usages[KERNEL] = self._usage(os.getpid(), psutil.Process().create_time(), children)
-        return Resources(time.time(), usages, self._loopback_rate())
+        machine = _Machine(_children(), sockets.bytes_sent())
+        usages = {name: self._usage(pid, start, machine) for name, (pid, start) in self._processes().items()}
+        usages[KERNEL] = self._usage(os.getpid(), psutil.Process().create_time(), machine)
+        return Resources(time.time(), usages)
 
-    def _usage(self, pid: int, started: float, children: Mapping[int, list[psutil.Process]]) -> Usage:
+    def _usage(self, pid: int, started: float, machine: _Machine) -> Usage:
         if not pid:
             return ABSENT if started else NOT_STARTED
         try:
             process = psutil.Process(pid)
             if abs(process.create_time() - started) > SAME_START_SECONDS:
                 return Usage(problem="runs in another container")
-            family = [process]
-            for member in family:
-                family += children.get(member.pid, [])
-            counters = _counters(family)
+            counters = _counters(machine.family(process), machine.sent_bytes)
             frozen = process.status() == psutil.STATUS_STOPPED
         except psutil.NoSuchProcess:
             return ABSENT
@@ -97,20 +93,34 @@ class Reader:
         problem = "is frozen" if frozen else ""
         if now == then:
             return Usage(counters.memory_bytes, problem=problem)
-        # A child that has ended takes its counters with it.
-        cpu = max(0.0, counters.cpu_seconds - before.cpu_seconds) / (now - then)
-        written = None
-        if counters.written_bytes is not None and before.written_bytes is not None:
-            written = max(0, counters.written_bytes - before.written_bytes) / (now - then)
-        return Usage(counters.memory_bytes, cpu, written, problem)
+        return Usage(counters.memory_bytes, *_rates(before, counters, now - then), problem)
 
-    def _loopback_rate(self) -> float | None:
-        counters = psutil.net_io_counters(pernic=True).get(LOOPBACK)
-        if counters is None:
-            return None
-        now, sent = time.monotonic(), counters.bytes_sent
-        before, self._loopback = self._loopback, (now, sent)
-        return (sent - before[1]) / (now - before[0]) if before else None
+
+@dataclass(frozen=True)
+class _Machine:
+    """What is read once for all services: the children of each process, the bytes that each socket has sent."""
+
+    children: Mapping[int, list[psutil.Process]]
+    sent_bytes: Mapping[int, int]
+
+    def family(self, process: psutil.Process) -> list[psutil.Process]:
+        """Return the process and all that it has started."""
+        found = [process]
+        for member in found:
+            found += self.children.get(member.pid, [])
+        return found
+
+
+def _rates(before: _Counters, now: _Counters, seconds: float) -> tuple[float, float | None, float | None]:
+    """Return cores, and the bytes/s that were written and sent."""
+    # A child that has ended takes its counters with it.
+    cpu = max(0.0, now.cpu_seconds - before.cpu_seconds) / seconds
+    written = sent = None
+    if now.written_bytes is not None and before.written_bytes is not None:
+        written = max(0, now.written_bytes - before.written_bytes) / seconds
+    if now.sent_bytes is not None and before.sent_bytes is not None:
+        sent = sum(count - before.sent_bytes.get(inode, 0) for inode, count in now.sent_bytes.items()) / seconds
+    return cpu, written, sent
 
 
 def _children() -> dict[int, list[psutil.Process]]:
@@ -121,8 +131,9 @@ def _children() -> dict[int, list[psutil.Process]]:
     return found
 
 
-def _counters(family: list[psutil.Process]) -> _Counters:
+def _counters(family: list[psutil.Process], sent_bytes: Mapping[int, int]) -> _Counters:
     cpu, memory, written = 0.0, 0, 0
+    sent: dict[int, int] = {}
     hidden = False
     for process in family:
         try:
@@ -130,9 +141,10 @@ def _counters(family: list[psutil.Process]) -> _Counters:
             cpu += times.user + times.system
             memory += process.memory_info().rss
             written += process.io_counters().write_bytes
-        except psutil.AccessDenied:  # another user's: Elasticsearch never runs as root
+            sent |= {inode: sent_bytes[inode] for inode in sockets.inodes(process.pid) & sent_bytes.keys()}
+        except (psutil.AccessDenied, PermissionError):  # another user's: Elasticsearch never runs as root
             hidden = True
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, FileNotFoundError):
             if process is family[0]:
-                raise
-    return _Counters(cpu, None if hidden else written, memory)
+                raise psutil.NoSuchProcess(process.pid) from None
+    return _Counters(cpu, memory, None if hidden else written, None if hidden else sent)

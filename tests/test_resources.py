@@ -1,8 +1,10 @@
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import psutil
 import pytest
@@ -55,7 +57,15 @@ def test_a_service_without_a_process_is_down_or_was_never_started(started: int, 
     assert reader(0, started)().usages["kafka-1"].problem == problem
 
 
-def test_what_goes_through_the_loopback_is_measured() -> None:
-    read = reader(0, 0)
-    assert read().loopback_per_second is None
-    assert (read().loopback_per_second or 0) >= 0
+def test_what_a_process_sends_is_counted_as_its_own() -> None:
+    """Fails when the counters of a machine's sockets are not told apart by process, or its sum is taken for a rate."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+        with closing(sender), closing(receiver):
+            read = resources.Reader(processes=lambda: {"nobody": (0, 0)})
+            assert read().usages[resources.KERNEL].sent_per_second is None
+            sender.sendall(b"x" * 30_000)
+            receiver.recv(30_000, socket.MSG_WAITALL)
+            wait_until(lambda: read().usages[resources.KERNEL].sent_per_second, 10, "a rate above 0")
+            wait_until(lambda: read().usages[resources.KERNEL].sent_per_second == 0, 10, "nothing more to be sent")

@@ -1,4 +1,4 @@
-"""Draw what each service takes of this machine: processor, memory, and what it writes to disk.
+"""Draw what each service takes of this machine: processor, memory, and what it writes to disk and sends.
 
 Question: what does the stack cost, and which service works hardest? A bar is the newest figure, the line before it
 the most of the last minute. Fault that changes it: pause a service, or let a producer send as fast as it can.
@@ -36,6 +36,10 @@ PANELS: dict[str, tuple[str, str, Callable[[Usage], float | None]]] = {
         "written to disk, kB/s", look.PALETTE[1],
         lambda usage: None if usage.written_per_second is None else usage.written_per_second / 1000,
     ),
+    "network": (
+        "sent by network, kB/s", look.PALETTE[3],
+        lambda usage: None if usage.sent_per_second is None else usage.sent_per_second / 1000,
+    ),
 }  # fmt: skip
 
 
@@ -72,13 +76,15 @@ def usage_sentence(found: resources.Resources) -> str:
             f"Most processor: {busiest} ({(usages[busiest].cpu or 0) * 100:.0f}%); "
             f"most memory: {largest} ({usages[largest].memory_bytes / 1e6:,.0f} MB)."
         )
-    if found.loopback_per_second is not None:
-        said.append(f"Through the loopback network go {found.loopback_per_second / 1000:,.0f} kB/s.")
+    if any(usage.sent_per_second for usage in usages.values()):
+        sent = sum(usage.sent_per_second or 0 for usage in usages.values())
+        loudest = max(usages, key=lambda name: usages[name].sent_per_second or 0)
+        said.append(f"They send {sent / 1000:,.0f} kB/s to each other, most of it {loudest}.")
     return " ".join([*troubles, *said])
 
 
 class Resources(View):
-    """Three bars a service; the last row is the kernel of this notebook with all it has started."""
+    """Four bars a service; the last row is the kernel of this notebook with all it has started."""
 
     redraw_seconds = 1.0
 

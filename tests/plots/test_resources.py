@@ -6,8 +6,8 @@ from kernel_lib.plots import resources as view
 from kernel_lib.resources import Resources, Usage
 from kernel_lib.waiting import wait_until
 
-CALM = {"kafka-1": Usage(300_000_000, 0.1, 2_000.0), "flink": Usage(400_000_000, 0.05, None)}
-BUSY = CALM | {"kafka-1": Usage(310_000_000, 0.9, 90_000.0)}
+CALM = {"kafka-1": Usage(300_000_000, 0.1, 2_000.0, 50_000.0), "flink": Usage(400_000_000, 0.05, None)}
+BUSY = CALM | {"kafka-1": Usage(310_000_000, 0.9, 90_000.0, 250_000.0)}
 
 
 def test_the_first_service_is_on_top_with_its_newest_and_its_highest_figures() -> None:
@@ -20,6 +20,7 @@ def test_the_first_service_is_on_top_with_its_newest_and_its_highest_figures() -
 
 def test_a_figure_that_is_not_known_is_not_written() -> None:
     assert view.usage_columns([CALM])["disk_text"] == ["", "2"]
+    assert view.usage_columns([CALM])["network_text"] == ["", "50"]
 
 
 def test_a_service_that_does_not_run_on_says_so_in_the_place_of_its_figures() -> None:
@@ -28,9 +29,9 @@ def test_a_service_that_does_not_run_on_says_so_in_the_place_of_its_figures() ->
 
 
 def test_the_sentence_names_sums_who_takes_most_and_what_does_not_run() -> None:
-    assert view.usage_sentence(Resources(0, BUSY, 250_000)) == (
+    assert view.usage_sentence(Resources(0, BUSY)) == (
         "All together use 95% of a core and 0.7 GB. Most processor: kafka-1 (90%); most memory: flink (400 MB). "
-        "Through the loopback network go 250 kB/s."
+        "They send 250 kB/s to each other, most of it kafka-1."
     )
     frozen = view.usage_sentence(Resources(0, CALM | {"flink": Usage(problem="is frozen")}))
     assert frozen.startswith("flink is frozen. All together use 10% of a core")
