@@ -11,6 +11,7 @@ from kernel_lib.plots.backpressure import Backpressure
 from kernel_lib.plots.canvas import load
 from kernel_lib.plots.checkpoints import Checkpoints
 from kernel_lib.plots.consumer_lag import ConsumerLag
+from kernel_lib.plots.error_rate import ErrorRate
 from kernel_lib.plots.event_counters import EventCounters
 from kernel_lib.plots.event_rate import EventRate
 from kernel_lib.plots.event_time import EventTime
@@ -38,6 +39,7 @@ __all__ = [
     "Backpressure",
     "Checkpoints",
     "ConsumerLag",
+    "ErrorRate",
     "EventCounters",
     "EventRate",
     "EventTime",

@@ -26,11 +26,12 @@ VIEWS = {
     "Job count_events, records per second": r"user-events → read user-events \d+/s",
     "Checkpoints of count_events": r"Checkpoint \d+ took",
     "Failure and recovery of processed-events": r"\d+ results/s; the job has not failed",
+    "Errors per second": r"^[\d.]+ errors/s, [\d.]+% of (5|6)\d events/s sent",
     "Throughput, records per second": r"Records/s, and the most of the last minute: user-events \d",
     "What the services take of this machine": r"All together use \d+% of a core",
     "Trends in system-metrics": r"[\d.,]+ .*, from [\d.,]+ to [\d.,]+ in the last 30 s",
     "Kafka brokers and user-events, metrics": r"3 of 3 brokers are up; all 18 replicas of user-events are in sync",
-    "Jobs of the cluster": r"2 jobs run in 2 of \d slots: test-browser.count_events \(1 slot, .*No failure",
+    "Jobs of the cluster": r"3 jobs run in 3 of \d slots: test-browser.count_events \(1 slot, .*No failure",
     "Records behind": r"count_events (keeps up|is \d+ records? behind|has committed)",
     "The pipeline, records per second": r"producers → user-events \d+/s",
 }

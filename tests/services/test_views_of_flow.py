@@ -7,7 +7,17 @@ import pytest
 
 from kernel_lib import jobs, live, producer, services, topics
 from kernel_lib.errors import WaitTimeout
-from kernel_lib.plots import EventCounters, RecordTape, Recovery, Resources, Throughput, Trends, View, refresher
+from kernel_lib.plots import (
+    ErrorRate,
+    EventCounters,
+    RecordTape,
+    Recovery,
+    Resources,
+    Throughput,
+    Trends,
+    View,
+    refresher,
+)
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
@@ -60,6 +70,21 @@ def test_records_that_are_no_events_are_counted_apart(shop: Producer, settings: 
     view.only.value = wanted
     view.by.value = "page"
     says(view, r"^\d+ events with eventType = purchase of the last 60 s by page: /checkout \d+ \(100%\);")
+
+
+def test_malformed_records_raise_the_error_rate(shop: Producer, settings: Settings) -> None:
+    """Fails when dead letters are counted by what was sent, or when the share is of all that ever was."""
+    for name in ("transactions", "iot-sensors", "system-metrics", "dead-letters"):
+        topics.create(name, append_time=name == "dead-letters", settings=settings)
+    jobs.submit("dead_letters", settings=settings).wait_running()
+    view = ErrorRate(shop, live.TopicTail("dead-letters", settings=settings))
+    says(view, r"^0\.0 errors/s, 0\.0% of (5|6)\d events/s sent\.$")
+    shop.set(malformed_share=0.5)
+    says(
+        view, r"^[\d.]+ errors/s, [3-6]\d\.\d% of (5|6)\d events/s sent: .* 0\.0 sends refused/s\. .*\(user-events\)\.$"
+    )
+    shop.set(malformed_share=0.0)
+    says(view, r"^0\.0 errors/s, 0\.0% of")
 
 
 def test_a_device_that_breaks_down_ends_its_line(settings: Settings) -> None:
