@@ -12,7 +12,8 @@
     ├── ProducerFailed              a producer process ended by itself
     ├── IndexerFailed               an indexer process ended by itself
     ├── ServiceControlFailed        supervisor could not start, stop or kill a process
-    └── WaitTimeout                 a condition did not become true in its time budget
+    ├── WaitTimeout                 a condition did not become true in its time budget
+    └── OutOfTime                   a call that waits for several things had no time left for the next
 
 Each says what failed with the values, the probable cause, and what to do next:
 
@@ -103,3 +104,7 @@ class ServiceControlFailed(CourseError):
 
 class WaitTimeout(CourseError):
     """A condition did not become true within its time budget."""
+
+
+class OutOfTime(CourseError):
+    """All waits of one call together took longer than they may."""

@@ -20,13 +20,18 @@ from typing import Any, Literal
 import ipywidgets as widgets
 
 from kernel_lib import jobs, knobs, lesson_files, progress
-from kernel_lib.errors import CourseError, NoFreeSlots, NotFound, ServiceUnavailable
+from kernel_lib.errors import CourseError, JobFailed, NoFreeSlots, NotFound
+from kernel_lib.waiting import at_most
 
 MARKS = {
     "right": ("✔ right", "#009E73"),
     "not yet": ("✘ not yet", "#D55E00"),
     "not checked": ("? not checked", "#8a8f98"),
 }
+
+CHECK_SECONDS = 90.0
+"""Less than a cell may take when notebooks are graded, so that the verdict is still heard."""
+CHECK_AGAIN = "./course status, and check again when the services have time for it"
 
 _closings: list[tuple[knobs.Buttons, str]] = []
 
@@ -55,18 +60,26 @@ def not_yet(words: str, *, look_at: str = "") -> Verdict:
     return Verdict("not yet", f"{words} Look at: {look_at}." if look_at else words)
 
 
-def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str) -> Verdict:
+def not_checked(why: str, *, remedy: str = "") -> Verdict:
+    """Return the verdict when not the answer, but what it is judged with, is to blame."""
+    return Verdict("not checked", f"your answer was not judged: {why} Try: {remedy or CHECK_AGAIN}")
+
+
+def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str, seconds: float = CHECK_SECONDS) -> Verdict:
     """Run a checker and note in the learner's progress that an exercise is right.
 
-    A service that is down, a cluster without room, or a job that failed becomes a verdict in words, not an error.
-    Raises as `progress.note`.
+    A job that failed is "not yet": it ran what the learner gave it. A service that is down or slow, also when all waits
+    together took longer than `seconds`, or a cluster without room leaves the answer unchecked; so does all else that is
+    not the learner's. Raises as `progress.note`.
     """
     try:
-        verdict = checker()
-    except (ServiceUnavailable, NoFreeSlots) as error:
-        return Verdict("not checked", f"your answer was not judged: {_one_line(error)}")
+        with at_most(seconds):
+            verdict = checker()
     except CourseError as error:
-        return not_yet(_one_line(error))
+        if isinstance(error, JobFailed) and not isinstance(error, NoFreeSlots):
+            return not_yet(_one_line(str(error)))
+        why = f"{error.what} Cause: {error.cause}" if error.cause else error.what
+        return not_checked(_one_line(why), remedy=error.remedy)
     if verdict.state == "right":
         progress.note(lesson, exercise)
     return verdict
@@ -217,5 +230,5 @@ def _cancel_own_jobs() -> None:
                 job.cancel()
 
 
-def _one_line(error: CourseError) -> str:
-    return " ".join(str(error).split())
+def _one_line(words: str) -> str:
+    return " ".join(words.split())

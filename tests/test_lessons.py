@@ -1,8 +1,18 @@
 import pytest
 
 from kernel_lib import lessons, progress
-from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, ServiceUnavailable
+from kernel_lib.errors import (
+    ConfigurationError,
+    CourseError,
+    JobFailed,
+    NoFreeSlots,
+    NotFound,
+    ProducerFailed,
+    ServiceUnavailable,
+    WaitTimeout,
+)
 from kernel_lib.lessons import Verdict
+from kernel_lib.waiting import wait_until
 
 QUESTION = {"a copy": "Yes, that is it.", "a backup": "No: a backup is older."}
 
@@ -36,29 +46,58 @@ def test_an_answer_that_is_no_option_is_an_error_of_the_author() -> None:
         lessons.quiz("?", QUESTION, answer="a clone")
 
 
-def test_a_service_that_is_down_is_no_wrong_answer() -> None:
+def checked(error: CourseError) -> Verdict:
+    """Return the verdict of a checker that met an error."""
+
     def checker() -> Verdict:
-        raise ServiceUnavailable("Flink", "127.0.0.1:8081", "connection refused")
+        raise error
 
-    verdict = lessons.check(checker, lesson="05_first_job", exercise="carts")
+    return lessons.check(checker, lesson="05_first_job", exercise="carts")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ServiceUnavailable("Flink", "flink:8081", "connection refused"),
+            "Flink at flink:8081 does not answer. Cause: connection refused Try: ./course status",
+        ),
+        (
+            NoFreeSlots("Job exercise needs 1 slot, and none is free.", cause="pipeline jobs hold 8", remedy="cancel"),
+            "none is free. Cause: pipeline jobs hold 8 Try: cancel",
+        ),
+        (
+            WaitTimeout("Waited 60 s for job exercise to run.", cause="last seen: False"),
+            "for job exercise to run. Cause: last seen: False Try: ./course status, and check again",
+        ),
+        (
+            ProducerFailed("Producer a of user-events does not run any more.", cause="it ended with code 1"),
+            "does not run any more. Cause: it ended with code 1 Try: ./course status, and check again",
+        ),
+        (ConfigurationError("NAMESPACE is wrong.", remedy="./course up"), "NAMESPACE is wrong. Try: ./course up"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, CourseError) else "",
+)
+def test_what_the_services_are_to_blame_for_is_no_wrong_answer(error: CourseError, words: str) -> None:
+    verdict = checked(error)
     assert verdict.state == "not checked"
-    assert "Flink at 127.0.0.1:8081 does not answer" in verdict.words
+    assert verdict.words.startswith("your answer was not judged: ")
+    assert words in verdict.words
 
 
-def test_a_cluster_without_room_is_no_wrong_answer() -> None:
+def test_a_check_whose_waits_together_take_too_long_is_no_wrong_answer() -> None:
     def checker() -> Verdict:
-        raise NoFreeSlots("Job exercise needs 1 slot, and none is free.", cause="pipeline jobs hold 8")
+        wait_until(lambda: False, 60, "a slow cluster", interval_seconds=0.01)
+        return lessons.not_yet("No.")
 
-    verdict = lessons.check(checker, lesson="05_first_job", exercise="carts")
+    verdict = lessons.check(checker, lesson="05_first_job", exercise="carts", seconds=0.05)
     assert verdict.state == "not checked"
-    assert "pipeline jobs hold 8" in verdict.words
+    assert "The time was up while waiting for a slow cluster" in verdict.words
+    assert "Try: ./course status, and check again" in verdict.words
 
 
 def test_a_job_that_failed_is_not_yet_with_its_cause() -> None:
-    def checker() -> Verdict:
-        raise JobFailed("Job exercise ended as FAILED.", cause="KeyError: 'page'")
-
-    assert lessons.check(checker, lesson="05_first_job", exercise="carts") == Verdict(
+    assert checked(JobFailed("Job exercise ended as FAILED.", cause="KeyError: 'page'")) == Verdict(
         "not yet", "Job exercise ended as FAILED. Cause: KeyError: 'page'"
     )
 

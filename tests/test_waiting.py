@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from kernel_lib.errors import CourseError, WaitTimeout
-from kernel_lib.waiting import wait_until
+from kernel_lib.errors import CourseError, OutOfTime, WaitTimeout
+from kernel_lib.waiting import at_most, wait_until
 
 
 def test_the_true_value_is_returned() -> None:
@@ -48,3 +48,25 @@ def test_an_error_of_the_check_passes_through() -> None:
 def test_waiting_for_ever_is_possible() -> None:
     values = iter([False, False, True])
     assert wait_until(lambda: next(values), math.inf, "a value", interval_seconds=0.001)
+
+
+def test_all_waits_of_a_call_have_one_time_together() -> None:
+    started = time.monotonic()
+    with at_most(0.2):
+        with pytest.raises(WaitTimeout):
+            wait_until(lambda: False, 0.1, "the sun", interval_seconds=0.01)
+        with pytest.raises(OutOfTime, match=r"The time was up while waiting for the moon\.\nCause: last seen: False"):
+            wait_until(lambda: False, 60, "the moon", interval_seconds=0.01)
+    assert 0.2 <= time.monotonic() - started < 1
+
+
+def test_of_two_times_together_the_shorter_counts() -> None:
+    with at_most(0.05), at_most(60), pytest.raises(OutOfTime):
+        wait_until(lambda: False, 60, "the moon", interval_seconds=0.01)
+
+
+def test_afterwards_a_wait_has_its_own_time_again() -> None:
+    with at_most(0):
+        pass
+    values = iter([False, True])
+    assert wait_until(lambda: next(values), 5, "a value", interval_seconds=0.001)
