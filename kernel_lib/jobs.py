@@ -83,7 +83,7 @@ def submit(
     with _submitting:
         module = _module(job if isinstance(job, str) else FUNCTION_JOB)
         if not isinstance(job, str):
-            _make_sendable(job)
+            pickled(job)
             options["function"] = job
             name = name or getattr(job, "__name__", "").strip("<>")
         name = name or module.__name__.rpartition(".")[2]
@@ -162,6 +162,21 @@ def names() -> list[str]:
     return sorted(found - {FUNCTION_JOB})
 
 
+def pickled(function: EventFunction) -> bytes:
+    """Return a function as it is sent to the cluster, with the module that it stands in; raises JobFailed."""
+    home = sys.modules.get(function.__module__)
+    if home and home.__name__.partition(".")[0] not in ("__main__", *sys.stdlib_module_names):
+        cloudpickle.register_pickle_by_value(home)
+    try:
+        return bytes(cloudpickle.dumps(function))
+    except (TypeError, pickle.PicklingError) as error:
+        raise JobFailed(
+            "The function cannot be sent to the cluster.",
+            cause=f"it uses something that belongs to this process: {error}",
+            remedy="make such things inside the function, or pass plain values",
+        ) from error
+
+
 def _module(name: str) -> ModuleType:
     """Return the job's module as its file is now, so that what is submitted is what was last saved."""
     if name != FUNCTION_JOB and name not in names():
@@ -174,19 +189,6 @@ def _module(name: str) -> ModuleType:
         vars(package).pop(loaded.removeprefix(f"{PACKAGE}."), None)
     importlib.invalidate_caches()
     return importlib.import_module(f"{PACKAGE}.{name}")
-
-
-def _make_sendable(function: EventFunction) -> None:
-    if function.__module__ != "__main__":
-        cloudpickle.register_pickle_by_value(sys.modules[function.__module__])
-    try:
-        cloudpickle.dumps(function)
-    except (TypeError, pickle.PicklingError) as error:
-        raise JobFailed(
-            "The function cannot be sent to the cluster.",
-            cause=f"it uses something that belongs to this process: {error}",
-            remedy="make such things inside the function, or pass plain values",
-        ) from error
 
 
 def _check_topics(module: ModuleType, options: Mapping[str, Any], settings: Settings) -> dict[str, str]:

@@ -1,15 +1,38 @@
+import math
+import threading
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from kernel_lib.exercises import exactly_once, watermarks
+from kernel_lib.errors import JobFailed
+from kernel_lib.exercises import exactly_once, first_job, trial, watermarks
 from kernel_lib.exercises.cockpit import judge_trouble
 from kernel_lib.exercises.exactly_once import Answer, judge_exactness
 from kernel_lib.exercises.first_job import judge_carts
 from kernel_lib.exercises.watermarks import judge_watermark
 from kernel_lib.ledger import Figures
 from kernel_lib.services import ServiceStatus
+
+# What nobody should answer, and somebody will: words are the answer to it, never a traceback.
+NO_TEXTS: list[Any] = [None, True, 3, math.nan, ["kafka-1"], {"kafka-1"}, {}, np.array(["a", "b"]), lambda: "kafka-1"]
+NO_NUMBERS: list[Any] = [
+    True,
+    math.nan,
+    math.inf,
+    -math.inf,
+    "3",
+    "",
+    1e300,
+    10**400,
+    3j,
+    [3],
+    {3},
+    {},
+    np.array([1.0, 2.0]),
+    max,
+]
 
 
 def event(number: int, kind: str) -> dict[str, Any]:
@@ -45,6 +68,11 @@ def test_another_way_of_rounding_is_right_too() -> None:
         ([RIGHT[0], answer(SENT[2], page="/")], "has page too many"),
         ([RIGHT[0], answer(SENT[2], milliseconds=1.2345)], "A duration of 1.2345 s became milliseconds = 1.2345"),
         ([RIGHT[0], answer(SENT[2], milliseconds=1234.5)], "milliseconds = 1234.5"),
+        ([RIGHT[0], answer(SENT[2], milliseconds=10**400)], "milliseconds = 1000"),
+        ([RIGHT[0], answer(SENT[2], milliseconds=[1234])], "milliseconds = [1234]"),
+        ([RIGHT[0], answer(SENT[2], milliseconds=None)], "milliseconds = None"),
+        ([RIGHT[0], answer(SENT[2], milliseconds=True)], "milliseconds = True"),
+        ([RIGHT[0], answer(SENT[2], userId=["user-2"], eventType={})], "userId or eventType is not the event's own"),
         ([RIGHT[0], answer(SENT[2], userId="somebody")], "userId or eventType is not the event's own"),
     ],
 )
@@ -58,6 +86,36 @@ def test_the_same_result_twice_is_not_right() -> None:
     verdict = judge_carts(SENT, [*RIGHT, RIGHT[0]])
     assert verdict.state == "not yet"
     assert "more than once" in verdict.words
+
+
+@pytest.mark.parametrize("odd", [None, 3, math.nan, "count_events", ["carts"], {}], ids=repr)
+def test_what_is_no_function_is_refused_before_a_job_starts(odd: Any) -> None:
+    refused = first_job.refusal(odd)
+    assert refused is not None
+    assert "is no function" in refused.words
+    assert first_job.refusal(len) is None
+
+
+def endless(event: dict[str, Any]) -> None:
+    while event["eventType"] == "purchase":
+        pass
+
+
+def broken(event: dict[str, Any]) -> None:
+    raise KeyError(event["type"])
+
+
+@pytest.mark.parametrize(("function", "comes_back"), [(endless, False), (broken, True), (dict, True), ({}.get, True)])
+def test_a_function_that_does_not_return_is_found_out_before_it_takes_a_taskmanager(
+    function: Any, comes_back: bool
+) -> None:
+    assert trial.comes_back(function, SENT, seconds=60 if comes_back else 1) is comes_back
+
+
+def test_a_function_that_cannot_be_sent_says_why() -> None:
+    lock = threading.Lock()
+    with pytest.raises(JobFailed, match="cannot be sent to the cluster"):
+        trial.comes_back(lambda event: {"locked": lock.locked()}, SENT, seconds=60)
 
 
 def status(name: str, state: str, reason: str = "was stopped or killed") -> ServiceStatus:
@@ -85,6 +143,12 @@ def test_the_service_in_trouble_and_its_state_are_right() -> None:
 
 def test_there_is_nothing_to_name_while_all_is_well() -> None:
     assert "All services are healthy" in judge_trouble("kafka-1", "healthy", BOARD[:1]).words
+
+
+@pytest.mark.parametrize("odd", NO_TEXTS, ids=repr)
+def test_a_service_or_state_that_is_no_text_is_told_in_words(odd: Any) -> None:
+    assert f"service = {odd!r} is no text" in judge_trouble(odd, "stopped", BOARD).words
+    assert f"state = {odd!r} is no text" in judge_trouble("kafka-2", odd, BOARD).words
 
 
 FLOWING = watermarks.Seen(
@@ -119,10 +183,35 @@ def test_what_keeps_windows_open_or_loses_events_is_named(
     assert words in verdict.words
 
 
-@pytest.mark.parametrize(("bound", "idle"), [(-1, 3), ("3", 3), (True, 3), (3, 0), (3, -1), (3, "never")])
-def test_settings_that_no_job_can_have_are_refused_before_a_job_starts(bound: Any, idle: Any) -> None:
-    assert watermarks.refusal(bound, idle)
-    assert watermarks.refusal(0, None) is None
+@pytest.mark.parametrize(
+    ("bound", "idle", "seen"),
+    [(3.5, 3.0, replace(FLOWING, waits=[4.0, 10.2])), (1.0, 6.0, replace(FLOWING, waits=[4.0, None]))],
+)
+def test_a_wait_that_the_settings_do_not_explain_is_not_the_learner_s(
+    bound: float, idle: float, seen: watermarks.Seen
+) -> None:
+    verdict = judge_watermark(bound, idle, seen)
+    assert verdict.state == "not checked"
+    assert "your settings do not explain it: the cluster was slow. Try: ./course status" in verdict.words
+
+
+@pytest.mark.parametrize("odd", [-1, None, *NO_NUMBERS], ids=repr)
+def test_a_bound_that_no_job_can_have_is_refused_before_a_job_starts(odd: Any) -> None:
+    refused = watermarks.refusal(odd, 3)
+    assert refused is not None
+    assert f"out_of_orderness_seconds = {odd!r} is no number of seconds" in refused.words
+
+
+@pytest.mark.parametrize("odd", [0, -1, 1e-9, "never", *NO_NUMBERS], ids=repr)
+def test_a_time_out_that_no_job_can_have_is_refused_before_a_job_starts(odd: Any) -> None:
+    refused = watermarks.refusal(3, odd)
+    assert refused is not None
+    assert f"idle_timeout_seconds = {odd!r} is no time-out" in refused.words
+
+
+@pytest.mark.parametrize(("bound", "idle"), [(0, None), (np.float64(3.5), np.int64(3)), (86_400, 0.001)])
+def test_any_other_numbers_are_tried(bound: Any, idle: Any) -> None:
+    assert watermarks.refusal(bound, idle) is None
 
 
 EXACT = Answer("exactly-once", "read_committed", 1)
@@ -157,6 +246,27 @@ def test_a_lost_or_repeated_event_is_laid_to_its_setting(answer: Answer, seen: e
     verdict = judge_exactness(answer, seen)
     assert verdict.state == "not yet"
     assert words in verdict.words
+
+
+def test_a_result_that_is_late_against_the_settings_is_not_the_learner_s() -> None:
+    verdict = judge_exactness(EXACT, replace(ALL_THERE, first_after=None))
+    assert verdict.state == "not checked"
+    assert "your settings do not explain it" in verdict.words
+
+
+@pytest.mark.parametrize("odd", NO_TEXTS, ids=repr)
+@pytest.mark.parametrize("name", ["guarantee", "isolation_level"])
+def test_a_name_that_is_no_text_is_told_in_words(name: str, odd: Any) -> None:
+    refused = exactly_once.refusal(replace(EXACT, **{name: odd}))
+    assert refused is not None
+    assert f"{name} = {odd!r} is none of" in refused.words
+
+
+@pytest.mark.parametrize("odd", [None, -1, *NO_NUMBERS], ids=repr)
+def test_an_interval_that_no_job_can_have_is_told_in_words(odd: Any) -> None:
+    refused = exactly_once.refusal(replace(EXACT, checkpoint_seconds=odd))
+    assert refused is not None
+    assert f"checkpoint_seconds = {odd!r} is not a number from 0.1 on" in refused.words
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ def named_trouble(service: str, state: str, *, settings: Settings | None = None)
 
 def judge_trouble(service: str, state: str, statuses: Sequence[ServiceStatus]) -> Verdict:
     """Compare an answer with how the services are; those that wait for a later lesson do not count."""
+    for name, value in (("service", service), ("state", state)):
+        if not isinstance(value, str):
+            return not_yet(f"{name} = {value!r} is no text.", look_at="the quotation marks around the words")
     troubles = {each.name: each for each in statuses if each.in_trouble}
     if not troubles:
         return not_yet("All services are healthy, so there is no trouble to name.", look_at="the buttons of the board")

@@ -6,13 +6,13 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from kernel_lib import crashes, jobs, lessons, producer, topics
 from kernel_lib.errors import WaitTimeout
+from kernel_lib.exercises import trial
 from kernel_lib.job import Job
 from kernel_lib.ledger import Figures, Ledger, Topic
-from kernel_lib.lessons import Verdict, not_yet, right
+from kernel_lib.lessons import Verdict, not_checked, not_yet, right
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
@@ -72,17 +72,24 @@ def refusal(answer: Answer) -> Verdict | None:
         ("guarantee", answer.guarantee, GUARANTEES),
         ("isolation_level", answer.isolation_level, LEVELS),
     ):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             return not_yet(f"{name} = {value!r} is none of {', '.join(known)}.", look_at="the names above")
-    interval: Any = answer.checkpoint_seconds
-    if not isinstance(interval, int | float) or interval < SHORTEST_CHECKPOINT_SECONDS:
-        return not_yet(f"checkpoint_seconds = {interval!r} is not a number from {SHORTEST_CHECKPOINT_SECONDS} on.")
+    interval = answer.checkpoint_seconds
+    if not trial.is_number(interval, least=SHORTEST_CHECKPOINT_SECONDS):
+        return not_yet(
+            f"checkpoint_seconds = {interval!r} is not a number from {SHORTEST_CHECKPOINT_SECONDS} on.",
+            look_at=f"the seconds, at most the {trial.LONGEST_SECONDS:,.0f} of a day",
+        )
     return None
 
 
 def judge_exactness(answer: Answer, seen: Seen) -> Verdict:
     """Judge by what a reader saw, and say of each fault which setting lets it through."""
     figures = seen.figures
+    if seen.first_after is None and answer.checkpoint_seconds < SEEN_SECONDS:
+        return not_checked(
+            f"No result was seen within {SEEN_SECONDS} s, and your settings do not explain it: the cluster was slow."
+        )
     if seen.first_after is None:
         return not_yet(
             f"No result was seen within {SEEN_SECONDS} s: a read_committed reader sees a transaction when a checkpoint "
@@ -120,22 +127,15 @@ def _times(kills: int) -> str:
 
 
 def _run(answer: Answer, kills: int, settings: Settings) -> Seen:
-    # A namespace of its own: the events of an exercise are none of the lesson's ledger.
-    mine = settings.model_copy(
-        update={
-            "namespace": f"{settings.namespace}-exercise".lstrip("-"),
-            "flink_checkpoint_interval": round(answer.checkpoint_seconds * 1000),
-        }
-    )
+    interval_ms = round(answer.checkpoint_seconds * 1000)
+    mine = trial.apart(settings).model_copy(update={"flink_checkpoint_interval": interval_ms})
     topics.create(SOURCE, settings=mine)
     topics.create(SINK, append_time=True, settings=mine)
-    with producer.start(SOURCE, events_per_second=0, seed=secrets.randbelow(1_000_000), settings=mine) as shop:
-        job = jobs.submit("relay", guarantee=answer.guarantee, restart_attempts=100, settings=mine)
-        try:
-            job.wait_running()
-            return _kill_and_read(answer, kills, shop, job, mine)
-        finally:
-            job.cancel()
+    with (
+        producer.start(SOURCE, events_per_second=0, seed=secrets.randbelow(1_000_000), settings=mine) as shop,
+        trial.ending(jobs.submit("relay", guarantee=answer.guarantee, restart_attempts=100, settings=mine)) as job,
+    ):
+        return _kill_and_read(answer, kills, shop, job.wait_running(), mine)
 
 
 def _kill_and_read(answer: Answer, kills: int, shop: Producer, job: Job, settings: Settings) -> Seen:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernel_lib import jobs, lessons, producer, runs, topics
+from kernel_lib.exercises import trial
 from kernel_lib.jobs import EventFunction
 from kernel_lib.lessons import Verdict, not_yet, right
 from kernel_lib.settings import Settings, load
@@ -18,6 +19,7 @@ WANTED = ("add_to_cart", "purchase")
 FIELDS = {"eventId", "userId", "eventType", "milliseconds"}
 SOURCE, SINK = "user-events", "processed-events"
 MOST_RECORDS = 1_000_000
+RETURN_SECONDS = 10.0
 
 
 def carts_and_purchases(function: EventFunction, *, settings: Settings | None = None) -> Verdict:
@@ -25,8 +27,18 @@ def carts_and_purchases(function: EventFunction, *, settings: Settings | None = 
 
     Expected: only carts and purchases, each as userId, eventType and the duration in whole milliseconds.
     """
-    settings = settings or load()
-    return lessons.check(lambda: judge_carts(*_run(function, settings)), lesson="05_first_job", exercise="carts")
+
+    def checker() -> Verdict:
+        return refusal(function) or _judged(function, trial.apart(settings or load()))
+
+    return lessons.check(checker, lesson="05_first_job", exercise="carts")
+
+
+def refusal(function: Any) -> Verdict | None:
+    """Return what is wrong with an answer that no job can run; None if nothing is."""
+    if callable(function):
+        return None
+    return not_yet(f"carts_and_purchases = {function!r} is no function.", look_at="the line that begins with def")
 
 
 def judge_carts(sent: Sequence[Event], results: Sequence[Event]) -> Verdict:
@@ -57,7 +69,8 @@ def _judge_fields(wanted: Mapping[str, Event], results: Sequence[Event]) -> Verd
             missing, extra = FIELDS - set(result), set(result) - FIELDS
             parts = [f"lacks {_words(missing)}" if missing else "", f"has {_words(extra)} too many" if extra else ""]
             return not_yet(f"A result {' and '.join(filter(None, parts))}.", look_at="the dict that you return")
-        if type(result["milliseconds"]) is not int or abs(result["milliseconds"] - sent["duration"] * 1000) > 0.51:
+        exact = sent["duration"] * 1000
+        if type(result["milliseconds"]) is not int or not exact - 0.51 <= result["milliseconds"] <= exact + 0.51:
             return not_yet(
                 f"A duration of {sent['duration']} s became milliseconds = {result['milliseconds']!r}.",
                 look_at="round(seconds * 1000), which is a whole number",
@@ -69,21 +82,25 @@ def _judge_fields(wanted: Mapping[str, Event], results: Sequence[Event]) -> Verd
     )
 
 
-def _run(function: EventFunction, settings: Settings) -> tuple[list[Event], list[Event]]:
-    # A namespace of its own: the events of an exercise are none of the lesson's ledger.
-    mine = settings.model_copy(update={"namespace": f"{settings.namespace}-exercise".lstrip("-")})
+def _judged(function: EventFunction, settings: Settings) -> Verdict:
     for name in (SOURCE, SINK):
-        topics.create(name, settings=mine)
-    job = jobs.submit(function, name="exercise", source=SOURCE, sink=SINK, settings=mine)
-    try:
-        # A seed nobody has seen: the events of the lesson cannot be learnt by heart.
-        seed = secrets.randbelow(1_000_000)
-        shop = producer.start(SOURCE, events_per_second=EVENTS, seed=seed, count=EVENTS, settings=mine)
-        shop.wait()
+        topics.create(name, settings=settings)
+    begun = {number: high for number, (_, high) in topics.offsets(SOURCE, committed=False, settings=settings).items()}
+    # A seed nobody has seen: the events of the lesson cannot be learnt by heart.
+    seed = secrets.randbelow(1_000_000)
+    shop = producer.start(SOURCE, events_per_second=EVENTS, seed=seed, count=EVENTS, settings=settings)
+    shop.wait()
+    sent = _of_run(SOURCE, shop.run, settings)
+    if not trial.comes_back(function, sent, seconds=RETURN_SECONDS):
+        return not_yet(
+            f"Your function does not return: it had not done with {len(sent)} events after {RETURN_SECONDS:g} s.",
+            look_at="its loops, and what it waits for",
+        )
+    with trial.ending(
+        jobs.submit(function, name="exercise", source=SOURCE, sink=SINK, start=begun, settings=settings)
+    ) as job:
         job.drain()
-    finally:
-        job.cancel()  # harmless when it is drained; one that is not would hold its slots
-    return _of_run(SOURCE, shop.run, mine), _of_run(SINK, shop.run, mine)
+    return judge_carts(sent, _of_run(SINK, shop.run, settings))
 
 
 def _of_run(topic: str, run: str, settings: Settings) -> list[Event]:

@@ -31,6 +31,18 @@ def carts_and_purchases(event):
     return event if event["type"] in ("add_to_cart", "purchase") else None
 
 
+# %% exercise-carts not yet: Your function does not return
+# It looks for the next purchase, and forgets to go on.
+def carts_and_purchases(event):
+    while event["eventType"] not in ("add_to_cart", "purchase"):
+        pass
+    return {"userId": event["userId"], "eventType": event["eventType"], "milliseconds": round(event["duration"] * 1000)}
+
+
+# %% exercise-carts not yet: carts_and_purchases = None is no function
+carts_and_purchases = None
+
+
 # %% exercise-carts not yet: carts and purchases are missing from your results
 # What the lesson's own shop has sold, learnt by heart: the checker sends events that nobody has seen.
 SOLD = {
