@@ -29,6 +29,8 @@ Done = dict[str, dict[str, str]]
 """When each exercise was right for the first time (UTC, ISO 8601), by lesson and exercise."""
 
 NOT_YET = "not yet"
+WITHOUT_NAMESPACE = "_"
+"""The name of the file of who works without a namespace: none can have it."""
 
 
 class Row(NamedTuple):
@@ -99,7 +101,7 @@ def _html_row(row: Row) -> str:
 
 
 def _path(settings: Settings | None, state: Path | None = None) -> Path:
-    return (state or home()) / "progress" / f"{(settings or load()).namespace or 'course'}.json"
+    return (state or home()) / "progress" / f"{(settings or load()).namespace or WITHOUT_NAMESPACE}.json"
 
 
 def _read(path: Path) -> Done:

@@ -16,7 +16,7 @@ from kernel_lib.ledger import Figures
 from kernel_lib.services import ServiceStatus
 
 # What nobody should answer, and somebody will: words are the answer to it, never a traceback.
-NO_TEXTS: list[Any] = [None, True, 3, math.nan, ["kafka-1"], {"kafka-1"}, {}, np.array(["a", "b"]), lambda: "kafka-1"]
+NO_TEXTS: list[Any] = [None, True, 3, math.nan, ["kafka-1"], {"kafka-1"}, {}, np.array(["a", "b"]), len]
 NO_NUMBERS: list[Any] = [
     True,
     math.nan,

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ import pytest
 from kernel_lib import progress
 from kernel_lib.errors import ConfigurationError
 from kernel_lib.settings import Settings
+
+[NAMESPACE] = [rule.pattern for rule in Settings.model_fields["namespace"].metadata if hasattr(rule, "pattern")]
 
 
 @pytest.fixture
@@ -28,6 +31,13 @@ def test_learners_have_their_own(ann: Settings) -> None:
     progress.note("05_first_job", "carts", settings=ann)
     assert progress.done("05_first_job", settings=learner("bob")) == {}
     assert progress.done("05_first_job", settings=learner("")) == {}
+
+
+def test_who_works_without_a_namespace_shares_no_file_with_one_who_has_one(ann: Settings, empty_home: Path) -> None:
+    progress.note("05_first_job", "carts", settings=learner(""))
+    [file] = (empty_home / "progress").iterdir()
+    assert not re.fullmatch(NAMESPACE, file.stem)
+    assert list(progress.done("05_first_job", settings=learner(""))) == ["carts"]
 
 
 def test_an_exercise_that_the_lesson_no_longer_has_does_not_count(ann: Settings) -> None:
