@@ -30,7 +30,10 @@ def kill_taskmanager(job: Job) -> str:
 
 @contextmanager
 def killed_taskmanager(job: Job) -> Iterator[str]:
-    """Do the same, but go on as soon as the job runs again; at the end the TaskManager is back too."""
+    """Do the same, but go on as soon as the job runs again; at the end the TaskManager is back too.
+
+    Raises JobFailed, ServiceUnavailable, and WaitTimeout when Flink does not notice or the job does not come back.
+    """
     victim = job.taskmanagers()[0]
     killed_at = time.time()
     services.kill(victim, settings=job.settings)

@@ -53,7 +53,7 @@ def lag(group: str, topic: str, *, settings: Settings | None = None) -> dict[int
 
 
 def positions(group: str, topic: str, *, settings: Settings | None = None) -> dict[int, Position]:
-    """Return, for each partition, where the group stands; raises NotFound, ServiceUnavailable."""
+    """Return, for each partition, where the group stands; raises NotFound, ServiceUnavailable, WaitTimeout."""
     settings = settings or load()
     with kafka_client.asking(settings, topic) as (_, metadata):
         numbers = metadata.topics[settings.named(topic)].partitions
@@ -68,7 +68,10 @@ def positions(group: str, topic: str, *, settings: Settings | None = None) -> di
 
 
 def names(*, settings: Settings | None = None) -> list[str]:
-    """Return the short names of the groups of this namespace that Kafka knows, in order; raises ServiceUnavailable."""
+    """Return the short names of the groups of this namespace that Kafka knows, in order.
+
+    Raises ServiceUnavailable, WaitTimeout.
+    """
     settings = settings or load()
     with kafka_client.asking(settings) as (admin, _):
         found = wait_until(lambda: _listed(admin), COORDINATOR_SECONDS, "the groups of all brokers")

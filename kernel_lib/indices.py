@@ -289,7 +289,7 @@ def _asking(settings: Settings, name: str = "") -> Iterator[Elasticsearch]:
 
 
 def client(settings: Settings) -> Elasticsearch:
-    """Return the client for a cluster; the same one for the same settings."""
+    """Return the client for a cluster; the same one for the same settings. Raises ConfigurationError."""
     login = (settings.elasticsearch_user, settings.elasticsearch_password.get_secret_value())
     try:
         return _client(settings.elasticsearch_url, login if settings.elasticsearch_user else None)

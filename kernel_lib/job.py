@@ -62,7 +62,11 @@ class Graph:
 
 @dataclass(frozen=True)
 class Job:
-    """A job on the cluster; `name` is the short one, without the namespace."""
+    """A job on the cluster; `name` is the short one, without the namespace.
+
+    Each call raises ServiceUnavailable if Flink does not answer, one that waits WaitTimeout, NotFound for a job that
+    Flink has forgotten.
+    """
 
     id: str
     name: str
@@ -73,17 +77,17 @@ class Job:
         return str(cluster.get(self.settings, f"/jobs/{self.id}/status")["status"])
 
     def wait_running(self, timeout_seconds: float = 60) -> Job:
-        """Wait until every task runs and bounded sources are read; return this job, or raise JobFailed if it ends."""
+        """Wait until every task runs and bounded sources are read; return this job. Raises JobFailed, WaitTimeout."""
         wait_until(self._runs, timeout_seconds, f"job {self.name} to run", remedy=cluster.REMEDY)
         return self
 
     def wait_finished(self, timeout_seconds: float = END_SECONDS) -> Job:
-        """Wait until a job whose source has an end has finished; raises JobFailed if it ends otherwise."""
+        """Wait until a job whose source has an end has finished. Raises JobFailed if it ends otherwise, WaitTimeout."""
         wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
         return self
 
     def cancel(self, timeout_seconds: float = END_SECONDS) -> None:
-        """End the job at once and wait until it has ended; what its sinks had not committed is dropped."""
+        """End the job at once and wait; what its sinks had not committed is dropped. Raises WaitTimeout."""
         if self.state() in LIVE_STATES:
             cluster.call(self.settings, "PATCH", f"/jobs/{self.id}?mode=cancel")
         wait_until(lambda: self.state() not in LIVE_STATES, timeout_seconds, f"job {self.name} to end")
@@ -91,7 +95,7 @@ class Job:
     def drain(self, timeout_seconds: float = END_SECONDS) -> None:
         """Wait until all that its source topics hold now is read, then end the job with its last windows emitted.
 
-        Raises JobFailed if the job fails meanwhile, ConfigurationError for one whose source is idle too soon.
+        Raises JobFailed if the job fails meanwhile, ConfigurationError if its source is idle too soon, WaitTimeout.
         """
         self.wait_running(timeout_seconds)  # before that Flink neither takes a savepoint nor knows the parameters
         parameters = self.parameters()

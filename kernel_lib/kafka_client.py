@@ -242,7 +242,10 @@ def _admin(connection: tuple[tuple[str, Any], ...]) -> tuple[AdminClient, Heard]
 def wait_everywhere(
     settings: Settings, metadata: ClusterMetadata, check: Callable[[ClusterMetadata], bool], what: str
 ) -> None:
-    """Wait until `check` is true of what each broker knows; `what` completes "Waited 9 s for ..."."""
+    """Wait until `check` is true of what each broker knows; `what` completes "Waited 9 s for ...".
+
+    Raises WaitTimeout.
+    """
 
     def wait_for(broker: BrokerMetadata) -> None:
         connection = settings.kafka_client() | {"bootstrap.servers": f"{broker.host}:{broker.port}"}

@@ -36,7 +36,7 @@ def path(lesson: str) -> Path:
 
 
 def title(lesson: str) -> str:
-    """Return the heading of a lesson: "5 · The first job"."""
+    """Return the heading of a lesson: "5 · The first job"; raises NotFound."""
     first = "".join(cells(lesson)[0]["source"])
     return first.partition("\n")[0].lstrip("# ")
 
@@ -47,7 +47,7 @@ def exercises(lesson: str) -> tuple[str, ...]:
 
 
 def solutions(lesson: str) -> dict[str, str]:
-    """Return the solution cells of a lesson by the ids of the cells that they replace."""
+    """Return the solution cells of a lesson by the ids of the cells that they replace; raises NotFound."""
     path = NOTEBOOKS / "solutions" / f"{lesson}.py"
     if not path.exists():
         raise NotFound(f"There are no solutions for {lesson!r}.", cause=f"{path.name} does not exist")

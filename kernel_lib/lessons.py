@@ -70,7 +70,7 @@ def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str, seconds
 
     A job that failed is "not yet": it ran what the learner gave it. A service that is down or slow, also when all waits
     together took longer than `seconds`, or a cluster without room leaves the answer unchecked; so does all else that is
-    not the learner's. Raises as `progress.note`.
+    not the learner's. Raises ConfigurationError as `progress.note` does.
     """
     try:
         with at_most(seconds):
@@ -141,7 +141,10 @@ def predict(question: str, options: Sequence[str]) -> Choice:
 
 
 def quiz(question: str, options: Mapping[str, str], *, answer: str) -> Choice:
-    """Ask a question; `options` maps each option to why it is right or wrong, `answer` is the right one."""
+    """Ask a question; `options` maps each option to why it is right or wrong, `answer` is the right one.
+
+    Raises NotFound for an answer that is no option.
+    """
     if answer not in options:
         raise NotFound(f"The answer {answer!r} is not among the options of {question!r}.")
 

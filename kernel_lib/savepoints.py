@@ -22,7 +22,10 @@ class NotExecuting(JobFailed):
 
 
 def write(settings: Settings, job_id: str, name: str, command: str, body: dict[str, Any]) -> str:
-    """Ask a job for a savepoint by `command`, "savepoints" or "stop"; return where it is. Raises JobFailed."""
+    """Ask a job for a savepoint by `command`, "savepoints" or "stop"; return where it is.
+
+    Raises JobFailed, WaitTimeout, ServiceUnavailable.
+    """
     request = cluster.call(settings, "POST", f"/jobs/{job_id}/{command}", body)["request-id"]
     path = f"/jobs/{job_id}/savepoints/{request}"
     operation = wait_until(

@@ -63,7 +63,10 @@ class ServiceStatus:
 
 
 def names(*, settings: Settings | None = None) -> list[str]:
-    """Return the names of all services that the course runs, in the order in which they start."""
+    """Return the names of all services that the course runs, in the order in which they start.
+
+    Raises NotFound where it runs none.
+    """
     settings = settings or load()
     if not settings.course_services:
         raise NotFound(
@@ -77,7 +80,7 @@ def names(*, settings: Settings | None = None) -> list[str]:
 def statuses(*, settings: Settings | None = None) -> list[ServiceStatus]:
     """Return how every service is, within a few seconds even when none answers.
 
-    Raises ServiceUnavailable when supervisor, which runs them, does not answer.
+    Raises NotFound where the course runs none, ServiceUnavailable when supervisor, which runs them, does not answer.
     """
     settings = settings or load()
     known = names(settings=settings)
@@ -115,7 +118,10 @@ def processes(*, settings: Settings | None = None) -> dict[str, tuple[int, int]]
 
 
 def start(name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
-    """Start a service and wait until it is healthy; harmless when it is."""
+    """Start a service and wait until it is healthy; harmless when it is.
+
+    Raises NotFound, ServiceControlFailed, ServiceUnavailable, and WaitTimeout when it is on its way down for too long.
+    """
     settings = settings or load()
     state = wait_until(lambda: _settled_state(settings, name), timeout_seconds, f"{name} to stop before it starts")
     if state not in ("STARTING", "RUNNING", *_RESTARTING):
@@ -139,14 +145,20 @@ def _settled_state(settings: Settings, name: str) -> str:
 
 
 def stop(name: str, *, settings: Settings | None = None) -> None:
-    """Ask a service to end, and wait until it has; harmless when it is down."""
+    """Ask a service to end, and wait until it has; harmless when it is down.
+
+    Raises NotFound, ServiceControlFailed, ServiceUnavailable when supervisor does not answer.
+    """
     settings = settings or load()
     if _call(settings, name, "supervisor.getProcessInfo", name)["pid"]:
         _call(settings, name, "supervisor.stopProcess", name)
 
 
 def kill(name: str, *, settings: Settings | None = None, timeout_seconds: float = 10.0) -> None:
-    """Crash a service with SIGKILL, its children too; it stays down until `start`."""
+    """Crash a service with SIGKILL, its children too; it stays down until `start`.
+
+    Raises WaitTimeout when it does not die, and as `stop` does.
+    """
     settings = settings or load()
     _call(settings, name, "course.crash", name)
     wait_until(
@@ -157,12 +169,12 @@ def kill(name: str, *, settings: Settings | None = None, timeout_seconds: float 
 
 
 def pause(name: str, *, settings: Settings | None = None) -> None:
-    """Freeze a service (SIGSTOP): its connections stay open, but nothing answers."""
+    """Freeze a service (SIGSTOP): its connections stay open, but nothing answers. Raises as `stop` does."""
     _call(settings or load(), name, "course.signal_group", name, "STOP")
 
 
 def resume(name: str, *, settings: Settings | None = None) -> None:
-    """Let a paused service go on (SIGCONT)."""
+    """Let a paused service go on (SIGCONT). Raises as `stop` does."""
     _call(settings or load(), name, "course.signal_group", name, "CONT")
 
 

@@ -11,7 +11,10 @@ from kernel_lib.settings import Settings
 
 
 def named_trouble(service: str, state: str, *, settings: Settings | None = None) -> Verdict:
-    """Judge whether `service` is the one that is in trouble now, and whether it is in the state named."""
+    """Judge whether `service` is the one that is in trouble now, and whether it is in the state named.
+
+    Raises as `lessons.check` does.
+    """
     return lessons.check(
         lambda: judge_trouble(service, state, services.statuses(settings=settings)),
         lesson="00_cockpit",

@@ -57,6 +57,7 @@ def exact_over_kills(
     """Relay fresh events with these settings, kill its TaskManager again and again, and judge by the ledger.
 
     Expected: nothing missing, nothing twice, and a result is seen within five seconds while nothing is killed.
+    Raises as `lessons.check` does.
     """
     answer = Answer(guarantee, isolation_level, checkpoint_seconds)
 

@@ -26,6 +26,7 @@ def carts_and_purchases(function: EventFunction, *, settings: Settings | None = 
     """Run `function` on the cluster over fresh events, and judge what came out of the topic.
 
     Expected: only carts and purchases, each as userId, eventType and the duration in whole milliseconds.
+    Raises as `lessons.check` does.
     """
 
     def checker() -> Verdict:

@@ -55,6 +55,7 @@ def moving_watermark(
     """Run count_events with these settings over fresh events, silence a partition, and judge what came out.
 
     Expected: each result at most ten seconds after the end of its window, and no event dropped.
+    Raises as `lessons.check` does.
     """
 
     def checker() -> Verdict:
