@@ -1,18 +1,19 @@
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from kernel_lib.errors import JobFailed
-from kernel_lib.exercises import exactly_once, first_job, trial, watermarks
+from kernel_lib.exercises import exact_over_kills, exactly_once, first_job, trial, watermarks
 from kernel_lib.exercises.cockpit import judge_trouble
 from kernel_lib.exercises.exactly_once import Answer, judge_exactness
 from kernel_lib.exercises.first_job import judge_carts
 from kernel_lib.exercises.watermarks import judge_watermark
-from kernel_lib.ledger import Figures
+from kernel_lib.ledger import Figures, Ledger
 from kernel_lib.services import ServiceStatus
 
 # What nobody should answer, and somebody will: words are the answer to it, never a traceback.
@@ -230,7 +231,7 @@ def test_all_events_there_once_are_right_whatever_the_settings() -> None:
 @pytest.mark.parametrize(
     ("answer", "seen", "words"),
     [
-        (replace(EXACT, checkpoint_seconds=60), replace(ALL_THERE, first_after=None), "yours come every 60 s"),
+        (replace(EXACT, checkpoint_seconds=60), replace(ALL_THERE, seen_after=None), "yours come every 60 s"),
         (
             replace(EXACT, guarantee="none"),
             spoilt(missing=90, duplicate=3),
@@ -249,7 +250,7 @@ def test_a_lost_or_repeated_event_is_laid_to_its_setting(answer: Answer, seen: e
 
 
 def test_a_result_that_is_late_against_the_settings_is_not_the_learner_s() -> None:
-    verdict = judge_exactness(EXACT, replace(ALL_THERE, first_after=None))
+    verdict = judge_exactness(EXACT, replace(ALL_THERE, seen_after=None))
     assert verdict.state == "not checked"
     assert "your settings do not explain it" in verdict.words
 
@@ -259,22 +260,25 @@ def test_a_result_that_is_late_against_the_settings_is_not_the_learner_s() -> No
 def test_a_name_that_is_no_text_is_told_in_words(name: str, odd: Any) -> None:
     refused = exactly_once.refusal(replace(EXACT, **{name: odd}))
     assert refused is not None
-    assert f"{name} = {odd!r} is none of" in refused.words
+    assert f"{name} = {odd!r} is not one of these:" in refused.words
 
 
 @pytest.mark.parametrize("odd", [None, -1, *NO_NUMBERS], ids=repr)
 def test_an_interval_that_no_job_can_have_is_told_in_words(odd: Any) -> None:
     refused = exactly_once.refusal(replace(EXACT, checkpoint_seconds=odd))
     assert refused is not None
-    assert f"checkpoint_seconds = {odd!r} is not a number from 0.1 on" in refused.words
+    assert f"checkpoint_seconds = {odd!r} is not a number from 0.5 on" in refused.words
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (replace(EXACT, guarantee="twice"), "guarantee = 'twice' is none of none, at-least-once, exactly-once"),
-        (replace(EXACT, isolation_level="serializable"), "isolation_level = 'serializable' is none of"),
-        (replace(EXACT, checkpoint_seconds=0), "checkpoint_seconds = 0 is not a number from 0.1 on"),
+        (
+            replace(EXACT, guarantee="twice"),
+            "guarantee = 'twice' is not one of these: none, at-least-once, exactly-once",
+        ),
+        (replace(EXACT, isolation_level="serializable"), "isolation_level = 'serializable' is not one of these:"),
+        (replace(EXACT, checkpoint_seconds=0), "checkpoint_seconds = 0 is not a number from 0.5 on"),
     ],
 )
 def test_a_setting_that_does_not_exist_is_refused_before_a_job_starts(answer: Answer, words: str) -> None:
@@ -282,3 +286,30 @@ def test_a_setting_that_does_not_exist_is_refused_before_a_job_starts(answer: An
     assert verdict is not None
     assert words in verdict.words
     assert exactly_once.refusal(EXACT) is None
+
+
+class Book:
+    """A ledger; `arrivals` says how many results are seen at its n-th look, when n events have been acknowledged."""
+
+    def __init__(self, arrivals: Callable[[int], int]) -> None:
+        self.looks, self.arrivals = 0, arrivals
+
+    def update(self) -> Figures:
+        self.looks += 1
+        return replace(ALL_THERE.figures, acknowledged=self.looks, received=self.arrivals(self.looks))
+
+
+def longest_wait(arrivals: Callable[[int], int]) -> float | None:
+    return exactly_once._longest_wait(cast(Ledger, Book(arrivals)), within_seconds=0.5)
+
+
+def test_a_lucky_first_checkpoint_does_not_hide_a_long_interval() -> None:
+    """Flink takes the first one at a random moment of the interval, the next ones a whole interval apart."""
+    assert longest_wait(lambda looks: 1) is None
+    assert longest_wait(lambda looks: 0) is None
+    assert longest_wait(lambda looks: looks // 2) is not None
+
+
+@pytest.mark.parametrize("kills", [0, 1, -1])
+def test_too_few_kills_prove_nothing(kills: int) -> None:
+    assert "prove nothing; 2 is the least" in exact_over_kills("none", "read_committed", 1, kills=kills).words

@@ -16,12 +16,13 @@ checkpoint_seconds = 1
 
 
 # %% exercise-exact not yet: and yours come every 60 s
+# Also when the first of them comes early.
 guarantee = "exactly-once"
 isolation_level = "read_committed"
 checkpoint_seconds = 60
 
 
-# %% exercise-exact not yet: guarantee = 'exactly_once' is none of none, at-least-once, exactly-once
+# %% exercise-exact not yet: guarantee = 'exactly_once' is not one of these: none, at-least-once, exactly-once
 guarantee = "exactly_once"
 isolation_level = "read_committed"
 checkpoint_seconds = 1
