@@ -1,5 +1,6 @@
 """Start, steer and stop producers; each is an operating-system process of its own.
 
+    >>> producer.alone("user-events")  # raises while another notebook sends into it
     >>> shop = producer.start("user-events", events_per_second=100, seed=1)
     >>> shop.set(events_per_second=500, late_share=0.1).milliseconds
     4.2
@@ -37,6 +38,8 @@ from kernel_lib.waiting import wait_until
 
 ANSWER_SECONDS = 10.0
 START_SECONDS = 20.0
+# A producer whose notebook has ended finishes its open sends.
+LEAVING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,28 @@ def start(
 def running(name: str | None = None) -> list[Producer]:
     """Return the producers that this process started and that still run, all or those of a name."""
     return [each for (_, _, own), each in _registry.items() if each.alive and name in (None, own)]
+
+
+def alone(topic: str, *, settings: Settings | None = None, within_seconds: float = LEAVING_SECONDS) -> None:
+    """Make sure that no other process, such as a notebook left open, sends into the topic: its events would count too.
+
+    Raises ConfigurationError if one still does after `within_seconds`.
+    """
+    settings = settings or load()
+    try:
+        wait_until(lambda: not _others(topic, settings), within_seconds, f"{topic} to be left alone")
+    except WaitTimeout as error:
+        processes = ", ".join(str(run.identity.pid) for run in _others(topic, settings))
+        raise ConfigurationError(
+            f"Another notebook sends events into {topic}, and they would be counted here too.",
+            cause=f"its producer is process {processes}",
+            remedy="press the button at the end of the other notebook, or shut its kernel down",
+        ) from error
+
+
+def _others(topic: str, settings: Settings) -> list[runs.Run]:
+    own = {each.run for each in running()}
+    return [run for run in runs.living(topic, settings.namespace) if run.id not in own]
 
 
 def stop_all() -> None:

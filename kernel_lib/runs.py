@@ -139,6 +139,12 @@ class Run:
         return np.memmap(path, np.uint8, "r+")
 
 
+def living(topic: str, namespace: str) -> list[Run]:
+    """Return the runs that send into a topic, by its short name, of a namespace now, whoever started them."""
+    alive = [run for run in map(Run, _home().glob("*/")) if run.alive]
+    return [run for run in alive if (run.identity.topic, run.identity.namespace) == (topic, namespace)]
+
+
 def _mode(path: Path, writable: bool) -> Any:
     return ("r+" if path.exists() else "w+") if writable else "r"
 
