@@ -95,8 +95,11 @@ class Job:
     def drain(self, timeout_seconds: float = END_SECONDS) -> None:
         """Wait until all that its source topics hold now is read, then end the job with its last windows emitted.
 
-        Raises JobFailed if the job fails meanwhile, ConfigurationError if its source is idle too soon, WaitTimeout.
+        Harmless when the job has finished. Raises JobFailed if it fails meanwhile or was cancelled, ConfigurationError
+        for one whose source is idle too soon, WaitTimeout.
         """
+        if self._finished():
+            return
         self.wait_running(timeout_seconds)  # before that Flink neither takes a savepoint nor knows the parameters
         parameters = self.parameters()
         idle_after = float(parameters.get("idle-timeout", "inf"))

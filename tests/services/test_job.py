@@ -107,6 +107,14 @@ def test_a_restored_job_with_nothing_to_read_is_drained(settings: Settings) -> N
 
 
 @pytest.mark.usefixtures("two_topics")
+def test_draining_again_is_harmless(settings: Settings) -> None:
+    job = submit(settings)
+    job.drain()
+    job.drain()
+    assert job.state() == "FINISHED"
+
+
+@pytest.mark.usefixtures("two_topics")
 def test_a_topic_that_ends_with_a_transaction_s_marker_is_read_to_the_end(settings: Settings) -> None:
     """Fails when a drain waits for the end that brokers report, which no reader reaches."""
     job = submit(settings)
