@@ -33,6 +33,8 @@ STREAMS: dict[str, tuple[float, dict[str, Any]]] = {
     "system-metrics": (0.01, {}),
 }
 NAME = "pipeline"
+# Flink never forgets a restart, and learners kill services as often as they like.
+RESTART_ATTEMPTS = 1_000
 # Six jobs and four producers share two cores. What costs is less the events than how often something is done: sends,
 # checkpoints with their transactions, flushes of buffers, watermarks. Nobody here waits for the tenth of a second.
 TICK_SECONDS = 0.1
@@ -53,7 +55,14 @@ def start(*, events_per_second: float = 100, seed: int = 1, settings: Settings |
     settings = settings or load()
     topics.create_all(settings=settings)
     reference.publish(seed, settings=settings)
-    submit = partial(jobs.submit, parallelism=1, flink_options=FLINK_OPTIONS, owner="course", settings=settings)
+    submit = partial(
+        jobs.submit,
+        parallelism=1,
+        restart_attempts=RESTART_ATTEMPTS,
+        flink_options=FLINK_OPTIONS,
+        owner="course",
+        settings=settings,
+    )
     with ThreadPoolExecutor(len(JOBS)) as side_by_side:  # some wait until each subtask has acknowledged its parameters
         submitted = list(side_by_side.map(submit, JOBS))
     for topic, (share, knobs) in STREAMS.items():

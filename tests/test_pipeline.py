@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from kernel_lib import jobs, pipeline
+from kernel_lib import jobs, pipeline, producer, reference, topics
 from kernel_lib.owners import Kind, Owner
-from kernel_lib.settings import load
+from kernel_lib.settings import Settings, load
 
 
 @dataclass
@@ -13,6 +13,7 @@ class SomeJob:
     name: str
     kind: Kind | None
     drained: list[str] = field(default_factory=list)
+    restart_attempts: int = 0
 
     def owner(self) -> Owner | None:
         return self.kind and Owner.this_process(self.kind)
@@ -20,10 +21,33 @@ class SomeJob:
     def drain(self) -> None:
         self.drained.append(self.name)
 
+    def wait_running(self) -> None:
+        """It runs at once."""
 
-def test_a_stop_leaves_the_jobs_of_lessons_alone(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.fixture
+def settings(empty_home: Path) -> Settings:
+    return load(kafka_bootstrap_servers="k:1", flink_jobmanager_url="http://f", elasticsearch_url="http://e")
+
+
+def test_its_jobs_outlive_more_kills_than_anybody_presses(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flink never forgets a restart: with three attempts the fourth kill of its TaskManager ends a job."""
+    submitted: list[SomeJob] = []
+
+    def submit(name: str, *, restart_attempts: int = 3, **_: object) -> SomeJob:
+        submitted.append(SomeJob(name, "course", restart_attempts=restart_attempts))
+        return submitted[-1]
+
+    monkeypatch.setattr(jobs, "submit", submit)
+    for module, function in ((topics, "create_all"), (reference, "publish"), (producer, "start")):
+        monkeypatch.setattr(module, function, lambda *_, **__: None)
+    pipeline.start(settings=settings)
+    assert sorted(job.name for job in submitted) == sorted(pipeline.JOBS)
+    assert min(job.restart_attempts for job in submitted) >= 1_000
+
+
+def test_a_stop_leaves_the_jobs_of_lessons_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lesson may run a job of the pipeline's with options of its own, and ends it itself."""
-    settings = load(kafka_bootstrap_servers="k:1", flink_jobmanager_url="http://f", elasticsearch_url="http://e")
     found = [SomeJob("count_events", "kernel"), SomeJob("relay", "course"), SomeJob("track_sessions", "course")]
     found.append(SomeJob("match_fraud", None))
     monkeypatch.setattr(jobs, "running", lambda **_: found)
