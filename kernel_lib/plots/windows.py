@@ -1,11 +1,11 @@
 """Draw windows of event time as boxes that fill as events arrive, and close when the watermark has passed their end.
 
 Question: when is a window complete, and what becomes of events that come after that? A box is light as it fills; when
-the job's result for it is there, it is closed and bears the job's count. What arrives for a closed window is orange.
+the job's result for it is there, it is closed and bears the job's count. What has arrived and is in no count is red.
 
 Fault that changes it: let a share of the events be late.
-    before  "The newest closed window ends at 12:00:05 UTC: 100 events counted, as many as had arrived. ..."
-    then    "The newest closed window ends at 12:00:31 UTC: 81 events counted; 19 came after it had closed. ..."
+    before  "The newest closed window ends at 12:00:05 UTC: 100 events counted. Of the closed windows shown, 0 ..."
+    then    "The newest closed window ends at 12:00:31 UTC: 81 events counted. Of the closed windows shown, 19 ..."
 
     >>> plots.Windows(live.TopicTail("user-events"), live.TopicTail("metrics"), job, window_seconds=2)
 """
@@ -36,12 +36,16 @@ Columns = dict[str, Any]
 
 @dataclass
 class Box:
-    """A window: the events that have come for it, those of them that came after it had closed, and the job's count."""
+    """A window: the events that have come for it, and the job's count, None until it is seen."""
 
     start_ms: float
     arrived: int = 0
-    too_late: int = 0
     counted: int | None = None
+
+    @property
+    def uncounted(self) -> int:
+        """How many events have come that are not in the job's count; none before that is seen."""
+        return 0 if self.counted is None else max(0, self.arrived - self.counted)
 
 
 class Boxes:
@@ -61,7 +65,6 @@ class Boxes:
             box = self._box(self._start(moment))
             if box is not None:
                 box.arrived += 1
-                box.too_late += box.counted is not None
 
     def close(self, counts: Iterable[WindowCount]) -> None:
         """Note the job's results; the types of a window are added up."""
@@ -89,14 +92,13 @@ class Boxes:
 def box_columns(boxes: Sequence[Box], window_ms: float) -> Columns:
     """Return one row a window: its edges, how high its parts are, and what to write in it."""
     gap = window_ms * 0.04
-    timely = [box.arrived - box.too_late for box in boxes]
     return {
         "left": np.array([box.start_ms + gap for box in boxes]),
         "right": np.array([box.start_ms + window_ms - gap for box in boxes]),
         "middle": np.array([box.start_ms + window_ms / 2 for box in boxes]),
-        "timely": np.array(timely),
+        "timely": np.array([box.arrived - box.uncounted for box in boxes]),
         "arrived": np.array([box.arrived for box in boxes]),
-        "late": np.array([box.too_late for box in boxes]),
+        "uncounted": np.array([box.uncounted for box in boxes]),
         "alpha": np.array([0.25 if box.counted is None else 0.85 for box in boxes]),
         "state": ["still open" if box.counted is None else "closed" for box in boxes],
         "counted": ["—" if box.counted is None else f"{box.counted:,}" for box in boxes],
@@ -105,18 +107,16 @@ def box_columns(boxes: Sequence[Box], window_ms: float) -> Columns:
 
 
 def window_sentence(boxes: Sequence[Box], window_ms: float) -> str:
-    """Return what the newest closed window has counted, and what came after it had closed."""
+    """Return what the newest closed window has counted, and how many events of those shown are in no count."""
     closed = [box for box in boxes if box.counted is not None]
     waiting = sum(box.counted is None for box in boxes)
     still = f"{waiting} window{'' if waiting == 1 else 's'} still open."
     if not closed:
         return f"No window has closed yet; {still}"
-    newest, late = closed[-1], sum(box.too_late for box in closed)
+    newest, uncounted = closed[-1], sum(box.uncounted for box in closed)
     end = live.clock_time((newest.start_ms + window_ms) / 1000)
     said = f"The newest closed window ends at {end}: {newest.counted:,} events counted"
-    if late:
-        return f"{said}; {late:,} events came for the windows shown after they had closed. {still}"
-    return f"{said}; none came for the windows shown after they had closed. {still}"
+    return f"{said}. Of the closed windows shown, {uncounted:,} events are in no count. {still}"
 
 
 class Windows(View):
@@ -164,7 +164,7 @@ class Windows(View):
 
     def _figure(self, source: ColumnDataSource) -> Any:
         tips = [("window", "@left{%H:%M:%S} to @right{%H:%M:%S}, @state"), ("arrived", "@arrived{0,0}")]
-        tips += [("of these after it closed", "@late{0,0}"), ("counted by the job", "@counted")]
+        tips += [("of these in no count", "@uncounted{0,0}"), ("counted by the job", "@counted")]
         hover = HoverTool(tooltips=tips, formatters={"@left": "datetime", "@right": "datetime"})
         plot = look.figure(
             title_of_x="event time (UTC)", title_of_y="events in the window", hover=hover, x_axis_type="datetime",
