@@ -285,7 +285,7 @@ def _job_gone(job: str, state: live.Poller[str]) -> str:
 
 
 def _gone(producer: Producer) -> str:
-    return "" if producer.alive else "its producer has ended: start it again"
+    return "" if producer.alive else "its producer has ended: run the cell that starts one, then this cell again"
 
 
 class Buttons:
