@@ -135,7 +135,7 @@ def predict(question: str, options: Sequence[str]) -> Choice:
     """Ask for a prediction; there is no verdict, because the picture gives it."""
 
     def respond(option: str) -> str:
-        return f"You say: {option}. Now turn the knob and see."
+        return f"You say: {option}. Now try it and see."
 
     return Choice(question, options, "I commit to it", respond)
 

@@ -143,7 +143,9 @@ def test_the_service_in_trouble_and_its_state_are_right() -> None:
 
 
 def test_there_is_nothing_to_name_while_all_is_well() -> None:
-    assert "All services are healthy" in judge_trouble("kafka-1", "healthy", BOARD[:1]).words
+    nothing = "Every service that should run does, so there is no trouble to name"
+    assert f"{nothing}. Look at" in judge_trouble("kafka-1", "healthy", BOARD[:1]).words
+    assert f"{nothing}; spare waits for a later lesson. Look" in judge_trouble("spare", "stopped", BOARD[::2]).words
 
 
 @pytest.mark.parametrize("odd", NO_TEXTS, ids=repr)
@@ -170,9 +172,9 @@ def test_windows_that_close_in_time_and_lose_nothing_are_right(bound: float, idl
     [
         (1.0, None, FROZEN, "stands still at 00:16:43 UTC because partition 4 has been silent for 13 s"),
         (1.0, None, replace(FROZEN, watermark_at=None), "The job has no watermark because partition 4"),
-        (1.0, 30.0, FROZEN, "no result within 10 s: the job waited 30 s for partition 4. Look at: idle_timeout"),
-        (20.0, 3.0, FROZEN, "no result within 10 s: the job waited 20 s for events that might be late"),
-        (3.5, 11.0, replace(FLOWING, waits=[12.04, 11.1]), "its result 12.0 s later: the job waited 11 s for part"),
+        (1.0, 30.0, FROZEN, "no result within 10 s: the job waits 30 s for partition 4. Look at: idle_timeout"),
+        (20.0, 3.0, FROZEN, "no result within 10 s: the job waits 20 s for events that might be late"),
+        (3.5, 11.0, replace(FLOWING, waits=[12.04, 11.1]), "its result 12.0 s later: the job waits 11 s for part"),
         (0.5, 3.0, replace(FLOWING, dropped=41), "41 of 500 events came after their window had closed"),
     ],
 )

@@ -29,7 +29,10 @@ def judge_trouble(service: str, state: str, statuses: Sequence[ServiceStatus]) -
             return not_yet(f"{name} = {value!r} is no text.", look_at="the quotation marks around the words")
     troubles = {each.name: each for each in statuses if each.in_trouble}
     if not troubles:
-        return not_yet("All services are healthy, so there is no trouble to name.", look_at="the buttons of the board")
+        return not_yet(
+            f"Every service that should run does, so there is no trouble to name{_waiting(statuses)}.",
+            look_at="the buttons of the board",
+        )
     if service not in troubles:
         return not_yet(
             f"{service!r} is not the one in trouble.", look_at="the rows of the board whose dot is not green"
@@ -38,3 +41,9 @@ def judge_trouble(service: str, state: str, statuses: Sequence[ServiceStatus]) -
         return not_yet(f"{service} is not {state!r}.", look_at="the second column of its row")
     found = troubles[service]
     return right(f"{service} is {state}: {found.reason}. What helps: {found.remedy}.")
+
+
+def _waiting(statuses: Sequence[ServiceStatus]) -> str:
+    names = [each.name for each in statuses if not (each.healthy or each.in_trouble)]
+    verb = "waits" if len(names) == 1 else "wait"
+    return f"; {' and '.join(names)} {verb} for a later lesson" if names else ""

@@ -94,7 +94,7 @@ def judge_watermark(bound: float, idle: float | None, seen: Seen) -> Verdict:
         if max(bound, idle or 0) <= LIMIT_SECONDS - REST_SECONDS:
             return not_checked(f"A window had {late}, and your settings do not explain it: the cluster was slow.")
         waits = "idle_timeout_seconds" if idle is not None and idle >= bound else "out_of_orderness_seconds"
-        why = f"the job waited {max(bound, idle or 0):g} s"
+        why = f"the job waits {max(bound, idle or 0):g} s"
         what = f"for partition {seen.partition}" if waits.startswith("idle") else "for events that might be late"
         return not_yet(f"A window that ended in the silence had {late}: {why} {what}.", look_at=waits)
     if seen.dropped:

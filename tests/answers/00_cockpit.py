@@ -3,7 +3,7 @@
 # ruff: noqa
 # mypy: ignore-errors
 
-# %% exercise-trouble not yet: All services are healthy, so there is no trouble to name
+# %% exercise-trouble not yet: Every service that should run does, so there is no trouble to name; flink-taskmanager-3 and
 service, state = "kafka-2", "stopped"
 
 # %% exercise-trouble not yet: 'flink-taskmanager-1' is not the one in trouble

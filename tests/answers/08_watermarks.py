@@ -13,7 +13,7 @@ out_of_orderness_seconds = 0.5
 idle_timeout_seconds = 3
 
 
-# %% exercise-frozen not yet: the job waited 20 s for events that might be late
+# %% exercise-frozen not yet: the job waits 20 s for events that might be late
 out_of_orderness_seconds = 20
 idle_timeout_seconds = 3
 
