@@ -1,15 +1,12 @@
 """Own widgets that turn something that runs, and show what was asked and what is in force.
 
-A knob calls its target in the background, so that a slow target never blocks the notebook; it is debounced
-(the newest wish wins) and closed, with the reason, when its target is gone.
-
-    >>> shop = producer.start("user-events", events_per_second=100)
-    >>> knobs.rate(shop, most=1000)
-    >>> knobs.share(shop, "late_share")
-    >>> knobs.silence(shop, partition=2)
-    >>> knobs.parameter("filter_events", "minimum_duration", most=60, unit="s")
-    >>> knobs.option(submission, "idle_timeout_seconds", least=2, most=20, unit="s")
-    >>> knobs.service("flink-taskmanager-1")
+>>> shop = producer.start("user-events", events_per_second=100)
+>>> knobs.rate(shop, most=1000)
+>>> knobs.share(shop, "late_share")
+>>> knobs.silence(shop, partition=2)
+>>> knobs.parameter("filter_events", "minimum_duration", most=60, unit="s")
+>>> knobs.option(submission, "idle_timeout_seconds", least=2, most=20, unit="s")
+>>> knobs.service("flink-taskmanager-1")
 """
 
 from __future__ import annotations
@@ -17,110 +14,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import ipywidgets as widgets
 
 from kernel_lib import controls, jobs, live, runs, services
 from kernel_lib.cluster import LIVE_STATES
+from kernel_lib.knob import Knob, background
 from kernel_lib.knob_log import Knobs
 from kernel_lib.plots import refresher
 from kernel_lib.plots.view import twin
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
 
-T = TypeVar("T")
-
 GONE_SECONDS = 2.0
-_turning = ThreadPoolExecutor(max_workers=2, thread_name_prefix="knobs")
 _WIDTH = "520px"
-
-
-class Knob(Generic[T]):
-    """A control bound to a function that applies a value and returns, when it is in force, the milliseconds it took."""
-
-    def __init__(
-        self,
-        control: Any,
-        apply: Callable[[T], float],
-        *,
-        words: Callable[[T], str],
-        gone: Callable[[], str] = str,
-    ) -> None:
-        """`control`: an ipywidget with a description and a value, which is in force now.
-
-        `words` says a value with its unit; `gone` says why the target cannot be turned, "" while it can.
-        """
-        self.control = control
-        self.requested: T = control.value
-        self.in_force: T = control.value
-        self.milliseconds: float | None = None
-        self._apply, self._words, self._gone = apply, words, gone
-        self._problem = self._gone_because = ""
-        self._turn: tuple[T, Future[float]] | None = None
-        self.control.observe(lambda change: self.ask(change["new"]), names="value")
-        self._line = widgets.HTML()
-        self.widget = widgets.VBox([self.control, self._line])
-        self.widget.add_class("course-knob")
-        refresher.add(f"knob {control.description}", self)
-
-    def ask(self, value: T) -> None:
-        """Ask for a value; returns at once, and `in_force` follows when the target has acknowledged."""
-        with refresher.lock:
-            self.requested, self._problem = value, ""
-            self._turn_on()
-
-    @property
-    def text(self) -> str:
-        """What was asked and what is in force, in one sentence."""
-        problem = self._gone_because or self._problem
-        if problem:
-            return f"Asked for {self._words(self.requested)}, not in force: {problem}"
-        if self.requested != self.in_force:
-            return f"Asked for {self._words(self.requested)}; {self._words(self.in_force)} still in force …"
-        took = f", acknowledged after {self.milliseconds:.0f} ms" if self.milliseconds is not None else ""
-        return f"In force: {self._words(self.in_force)}{took}."
-
-    def update(self) -> None:
-        """Apply the newest wish when the last one is done; the refresher calls this."""
-        self._gone_because = self._gone()
-        self.control.disabled = bool(self._gone_because)
-        if not self._gone_because:
-            self._turn_on()
-        self._line.value = twin(self.text)
-
-    def broke(self, error: BaseException) -> None:
-        """Say that the knob ended with an error of its own."""
-        self._problem = live.in_one_line(error)
-        self._line.value = twin(self.text)
-
-    def close(self) -> None:
-        """Stop turning; the widget stays on the page, disabled."""
-        self.control.disabled = True
-
-    def _turn_on(self) -> None:
-        if self._turn is not None:
-            if not self._turn[1].done():
-                return
-            self._take(*self._turn)
-            self._turn = None
-        if self.requested != self.in_force and not self._problem:
-            self._turn = (self.requested, _turning.submit(self._apply, self.requested))
-
-    def _take(self, value: T, turn: Future[float]) -> None:
-        error = turn.exception()
-        if error is None:
-            self.in_force, self.milliseconds, self._problem = value, turn.result(), ""
-        else:
-            self._problem = live.in_one_line(error)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.widget._repr_mimebundle_(**options) | {"text/plain": self.text}
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 def slider(
@@ -133,6 +43,7 @@ def slider(
     step: float = 1,
     unit: str = "",
     percent: bool = False,
+    target: str = "",
     gone: Callable[[], str] = str,
 ) -> Knob[float]:
     """Return a slider from `least` to `most`; with `percent` shares from 0 to 1 are shown as 0 % to 100 %."""
@@ -152,7 +63,7 @@ def slider(
     def words(shown: float) -> str:
         return f"{shown:.0%}" if percent else f"{shown:,.{digits}f} {unit}".strip()
 
-    return Knob(control, apply, words=words, gone=gone)
+    return Knob(control, apply, words=words, target=target, gone=gone)
 
 
 def toggle(
@@ -162,11 +73,12 @@ def toggle(
     value: bool,
     on: str = "on",
     off: str = "off",
+    target: str = "",
     gone: Callable[[], str] = str,
 ) -> Knob[bool]:
     """Return a switch; `on` and `off` are the words for its two positions."""
     control = widgets.Checkbox(value=value, description=label, indent=False, layout=widgets.Layout(width=_WIDTH))
-    return Knob(control, apply, words=lambda v: on if v else off, gone=gone)
+    return Knob(control, apply, words=lambda v: on if v else off, target=target, gone=gone)
 
 
 def rate(producer: Producer, *, least: float = 10, most: float = 1000, step: float = 10) -> Knob[float]:
@@ -187,6 +99,7 @@ def of_producer(producer: Producer, knob: str, label: str = "", **options: Any) 
         label or knob.replace("_", " "),
         lambda value: producer.set(**{knob: value}).milliseconds,
         value=getattr(_knobs_of(producer), knob),
+        target=_words_of(producer),
         gone=partial(_gone, producer),
         **options,
     )
@@ -202,7 +115,13 @@ def silence(producer: Producer, partition: int) -> Knob[bool]:
 
     value = partition in _knobs_of(producer).silent_partitions
     return toggle(
-        f"silence partition {partition}", apply, value=value, on="silent", off="sending", gone=partial(_gone, producer)
+        f"silence partition {partition}",
+        apply,
+        value=value,
+        on="silent",
+        off="sending",
+        target=_words_of(producer),
+        gone=partial(_gone, producer),
     )
 
 
@@ -220,6 +139,7 @@ def parameter(
         lambda value: controls.set(job, settings=settings, **{name: value}).milliseconds,
         value=float(controls.get(job, settings=settings)[name]),
         least=least,
+        target=job,
         gone=partial(_job_gone, job, state),
         **options,
     )
@@ -251,7 +171,7 @@ def option(
         # While it is submitted again, the job is away on purpose.
         return "" if turning.is_set() else _job_gone(job, state)
 
-    return slider(label or name.replace("_", " "), apply, value=submission[name], gone=gone, **options)
+    return slider(label or name.replace("_", " "), apply, value=submission[name], target=job, gone=gone, **options)
 
 
 def service(name: str, *, settings: Settings | None = None) -> Knob[bool]:
@@ -272,11 +192,15 @@ def service(name: str, *, settings: Settings | None = None) -> Knob[bool]:
         return status.problem
 
     value = services.status(name, settings=settings).healthy
-    return toggle(f"{name} runs", apply, value=value, on="running", off="killed", gone=gone)
+    return toggle(f"{name} runs", apply, value=value, on="running", off="killed", target=name, gone=gone)
 
 
 def _knobs_of(producer: Producer) -> Knobs:
     return runs.Run.open(producer.run).knob_log().last
+
+
+def _words_of(producer: Producer) -> str:
+    return f"{producer.topic} {producer.name}".strip()
 
 
 def _job_gone(job: str, state: live.Poller[str]) -> str:
@@ -307,7 +231,7 @@ class Buttons:
         """Do what a click on the button does, and return the call; while one still runs, it is that one."""
         with refresher.lock:
             if self._call is None:
-                self._call = (label, _turning.submit(self._functions[label]))
+                self._call = (label, background.submit(self._functions[label]))
             return self._call[1]
 
     def update(self) -> None:

@@ -77,10 +77,10 @@ class ProducerStats:
 
 
 class Producer:
-    """A producer process and its run."""
+    """A producer process and its run; `name` tells producers of one topic apart."""
 
-    def __init__(self, topic: str, run: runs.Run, child: Child) -> None:
-        self.topic = topic
+    def __init__(self, topic: str, name: str, run: runs.Run, child: Child) -> None:
+        self.topic, self.name = topic, name
         self.run = run.id
         self.folder = run.folder
         self._run = run
@@ -217,7 +217,7 @@ def start(
         _registry[key].stop()
     connection, full_name = settings.kafka_client(), settings.named(topic)
     order = Order(connection, topic, full_name, seed, partitions, count, checked, os.getpid(), tick_seconds)
-    started = _launch(order, settings.namespace)
+    started = _launch(order, settings.namespace, name)
     _registry[key] = started
     return started
 
@@ -289,14 +289,14 @@ def _partitions(topic: str, settings: Settings) -> int:
         return len(kafka_client.reach(client, settings, heard, topic=topic).topics[settings.named(topic)].partitions)
 
 
-def _launch(order: Order, namespace: str) -> Producer:
+def _launch(order: Order, namespace: str, name: str) -> Producer:
     now_ms = time.time_ns() // 1_000_000
     run = runs.Run.create(np.base_repr(now_ms, 36).lower() + secrets.token_hex(2))
     run.counters(writable=True)
     with run.log_file.open("wb") as log:
         child = Child("kernel_lib.producer_process", str(run.folder), stderr=log)
     run.write_identity(runs.Identity(run.id, order.topic, namespace, order.seed, now_ms, child.pid, order.partitions))
-    started = Producer(order.topic, run, child)
+    started = Producer(order.topic, name, run, child)
     started._tell(order)
     started._answer(START_SECONDS)
     return started

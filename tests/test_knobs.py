@@ -65,6 +65,20 @@ def test_a_knob_whose_target_is_gone_is_disabled_with_the_reason() -> None:
     refresher.stop()
 
 
+def test_a_knob_replaces_only_one_of_the_same_target_which_says_why_it_is_disabled() -> None:
+    """Fails without the target in the name by which the refresher knows a knob."""
+
+    def of(target: str) -> knobs.Knob[bool]:
+        return knobs.toggle("runs", lambda value: 1.0, value=True, target=target)
+
+    shop, bank = of("shop"), of("bank")
+    again = of("shop")
+    assert [each.control.disabled for each in (shop, bank, again)] == [True, False, False]
+    assert shop.text == "Cannot be turned: another knob took its place, or plots.stop() closed it"
+    assert shop.text in shop.widget.children[1].value
+    refresher.stop()
+
+
 def test_a_share_is_said_in_percent_and_a_small_step_with_its_digits() -> None:
     share = knobs.slider("late share", lambda value: 1.0, value=0.25, least=0, most=1, step=0.01, percent=True)
     bound = knobs.slider("bound", lambda value: 1.0, value=0.5, least=0, most=5, step=0.1, unit="s")
