@@ -30,6 +30,8 @@ from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
 
 GONE_SECONDS = 2.0
+# Each time a consumer begins, which takes about 50 ms of a processor.
+PARAMETERS_SECONDS = 5.0
 _WIDTH = "520px"
 
 
@@ -43,10 +45,12 @@ def slider(
     step: float = 1,
     unit: str = "",
     percent: bool = False,
-    target: str = "",
-    gone: Callable[[], str] = str,
+    **options: Any,
 ) -> Knob[float]:
-    """Return a slider from `least` to `most`; with `percent` shares from 0 to 1 are shown as 0 % to 100 %."""
+    """Return a slider from `least` to `most`; with `percent` shares from 0 to 1 are shown as 0 % to 100 %.
+
+    `options` are those of `Knob`.
+    """
     digits = 0 if step >= 1 or percent else 1 if step >= 0.1 else 2
     control = widgets.FloatSlider(
         value=value,
@@ -63,7 +67,7 @@ def slider(
     def words(shown: float) -> str:
         return f"{shown:.0%}" if percent else f"{shown:,.{digits}f} {unit}".strip()
 
-    return Knob(control, apply, words=words, target=target, gone=gone)
+    return Knob(control, apply, words=words, **options)
 
 
 def toggle(
@@ -73,12 +77,11 @@ def toggle(
     value: bool,
     on: str = "on",
     off: str = "off",
-    target: str = "",
-    gone: Callable[[], str] = str,
+    **options: Any,
 ) -> Knob[bool]:
-    """Return a switch; `on` and `off` are the words for its two positions."""
+    """Return a switch; `on` and `off` are the words for its two positions, `options` those of `Knob`."""
     control = widgets.Checkbox(value=value, description=label, indent=False, layout=widgets.Layout(width=_WIDTH))
-    return Knob(control, apply, words=lambda v: on if v else off, target=target, gone=gone)
+    return Knob(control, apply, words=lambda v: on if v else off, **options)
 
 
 def rate(producer: Producer, *, least: float = 10, most: float = 1000, step: float = 10) -> Knob[float]:
@@ -100,6 +103,7 @@ def of_producer(producer: Producer, knob: str, label: str = "", **options: Any) 
         lambda value: producer.set(**{knob: value}).milliseconds,
         value=getattr(_knobs_of(producer), knob),
         target=_words_of(producer),
+        read=lambda: getattr(_knobs_of(producer), knob),
         gone=partial(_gone, producer),
         **options,
     )
@@ -113,14 +117,17 @@ def silence(producer: Producer, partition: int) -> Knob[bool]:
         wanted = sorted(others | {partition}) if silent else sorted(others)
         return producer.set(silent_partitions=wanted).milliseconds
 
-    value = partition in _knobs_of(producer).silent_partitions
+    def read() -> bool:
+        return partition in _knobs_of(producer).silent_partitions
+
     return toggle(
         f"silence partition {partition}",
         apply,
-        value=value,
+        value=read(),
         on="silent",
         off="sending",
         target=_words_of(producer),
+        read=read,
         gone=partial(_gone, producer),
     )
 
@@ -133,14 +140,18 @@ def parameter(
     Raises ConfigurationError, NotFound, JobFailed as `controls.get` does.
     """
     settings = settings or load()
-    state = live.Poller(lambda: jobs.find(job, settings=settings).state(), every_seconds=GONE_SECONDS)
+
+    def read() -> float:
+        return float(controls.get(job, settings=settings)[name])
+
     return slider(
         label or f"{name.replace('_', ' ')} of {job}",
         lambda value: controls.set(job, settings=settings, **{name: value}).milliseconds,
-        value=float(controls.get(job, settings=settings)[name]),
+        value=read(),
         least=least,
         target=job,
-        gone=partial(_job_gone, job, state),
+        read=read,
+        read_every_seconds=PARAMETERS_SECONDS,
         **options,
     )
 
@@ -180,19 +191,17 @@ def service(name: str, *, settings: Settings | None = None) -> Knob[bool]:
     Raises NotFound, and ServiceUnavailable when supervisor does not answer.
     """
     settings = settings or load()
-    status = live.Poller(lambda: services.status(name, settings=settings), every_seconds=GONE_SECONDS)
 
     def apply(runs: bool) -> float:
         begun = time.monotonic()
         (services.start if runs else services.kill)(name, settings=settings)
         return (time.monotonic() - begun) * 1000
 
-    def gone() -> str:
-        status.poll()
-        return status.problem
+    def read() -> bool:
+        return services.status(name, settings=settings).pid != 0
 
-    value = services.status(name, settings=settings).healthy
-    return toggle(f"{name} runs", apply, value=value, on="running", off="killed", target=name, gone=gone)
+    label = f"{name} runs"
+    return toggle(label, apply, value=read(), on="running", off="killed", target=name, read=read)
 
 
 def _knobs_of(producer: Producer) -> Knobs:
