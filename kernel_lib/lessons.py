@@ -87,7 +87,8 @@ def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str, seconds
 
 def words_html(words: str, mark: str = "", colour: str = "") -> str:
     """Return words with an optional coloured mark before them, in the colours of the Lab's theme."""
-    lead = f'<b style="color:{colour}">{escape(mark)}</b> ' if mark else ""
+    sign, _, word = escape(mark).partition(" ")
+    lead = f'<b><span style="color:{colour}">{sign}</span> {word}</b> ' if mark else ""
     return (
         '<div role="status" aria-live="polite" style="max-width:900px;line-height:1.45;'
         f'color:var(--jp-ui-font-color1)">{lead}{escape(words)}</div>'

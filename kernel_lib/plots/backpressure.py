@@ -110,7 +110,6 @@ def label_columns(order: Sequence[str], tasks: Mapping[str, Shares], verdict: Ve
         "x": [now_ms] * len(order),
         "y": list(range(len(order))),
         "text": [text + mark for text, mark in zip(texts, marks, strict=True)],
-        "colour": [look.BAD if mark else look.INK for mark in marks],
     }
 
 
@@ -186,5 +185,5 @@ class Backpressure(View):
             **box, source=self.held_back, fill_color=look.PALETTE[3], legend_label="held back (backpressured)",
         )  # fmt: skip
         look.legend(plot)
-        look.text(plot, "x", "y", "text", self.labels, text_color="colour", text_align="left", x_offset=8)
+        look.text(plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=8)
         return plot

@@ -14,10 +14,10 @@ from bokeh.document.events import DocumentPatchedEvent
 from bokeh.io import output_notebook
 from bokeh.protocol.messages.patch_doc import patch_doc
 from bokeh.resources import Resources
-from IPython.display import Javascript, display
+from IPython.display import HTML, Javascript, display
 from jupyter_bokeh import BokehModel
 
-from kernel_lib.plots import refresher
+from kernel_lib.plots import look, refresher
 
 # A change that came from the kernel is marked as not to be synchronised; jupyter_bokeh does not look at the mark.
 # And a picture that comes onto the page between the three parts of a patch would take them for one another for ever,
@@ -52,6 +52,7 @@ _MENDED = """
 
 def load() -> None:
     """Bring BokehJS into the notebook page, from this machine; call it once at the top of a notebook."""
+    display(HTML(look.STYLE))  # type: ignore[no-untyped-call]
     output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
     display(Javascript(_MENDED))  # type: ignore[no-untyped-call]
 

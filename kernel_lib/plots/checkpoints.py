@@ -301,9 +301,7 @@ class Checkpoints(View):
         )  # fmt: skip
         hover.renderers = [bars]
         ink: Any = {"text_color": look.INK, "text_font_style": "bold"}
-        look.text(
-            plot, "at", "sign_at", "sign", source, text_baseline="bottom", y_offset=-2, **ink | {"text_color": "colour"}
-        )
+        look.text(plot, "at", "sign_at", "sign", source, text_baseline="bottom", y_offset=-2, **ink)
         look.text(plot, "at", "y", "words", self.labels, text_align="left", x_offset=8, **ink)
         line = {"x0": "at", "x1": "at", "y0": "bottom", "y1": "top"}
         plot.segment(**line, source=self.restored, line_color=look.INK, line_dash=[6, 4], line_width=2)

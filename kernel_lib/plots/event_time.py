@@ -239,12 +239,12 @@ class EventTime(View):
         self._label(now_ms)
 
     def _label(self, now_ms: float) -> None:
-        ends = [(now_ms, "no delay", look.INK)]
+        ends = [(now_ms, "no delay")]
         newest = self._progress[-1].watermark_ms if self._progress else None
         if newest is not None:
-            ends.append((min(newest, now_ms - 2600), "watermark", look.GOOD))  # not onto the other label
-        y, text, colour = zip(*ends, strict=True)
-        self.labels.data = {"x": [now_ms] * len(ends), "y": list(y), "text": list(text), "colour": list(colour)}
+            ends.append((min(newest, now_ms - 2600), "watermark"))  # not onto the other label
+        y, text = zip(*ends, strict=True)
+        self.labels.data = {"x": [now_ms] * len(ends), "y": list(y), "text": list(text)}
 
     def _figure(self, source: ColumnDataSource) -> Any:
         tips = [("event", "@kind in partition @partition"), ("delay", "@delay{0.0} s, @verdict")]
@@ -264,5 +264,5 @@ class EventTime(View):
             "arrived", "happened", source=self.late, color=look.BAD, size=9, marker="x", line_width=2
         )  # fmt: skip
         hover.renderers = [timely, late]
-        look.text(plot, "x", "y", "text", self.labels, text_color="colour", text_align="left", x_offset=6)
+        look.text(plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=6)
         return plot

@@ -97,11 +97,12 @@ def _card(lane: str, figures: Figures, is_settled: bool) -> str:
 
 
 def _counter(count: int, sign: str, label: str) -> str:
-    colour = {"✗": look.BAD, "✓": look.GOOD}.get(sign, "var(--jp-ui-font-color1)")
+    colour = {"✗": look.BAD, "✓": look.GOOD}.get(sign, "inherit")
     return (
-        '<div style="min-width:90px;line-height:1.3">'
-        f'<div style="font-size:24px;font-weight:600;font-variant-numeric:tabular-nums;color:{colour}">{count:,} {sign}'
-        f'</div><div style="font-size:12px;color:var(--jp-ui-font-color2)">{label}</div></div>'
+        '<div style="min-width:90px;line-height:1.3;color:var(--jp-ui-font-color1)">'
+        f'<div style="font-size:24px;font-weight:600;font-variant-numeric:tabular-nums">{count:,} '
+        f'<span style="color:{colour}">{sign}</span></div>'
+        f'<div style="font-size:12px;color:var(--jp-ui-font-color2)">{label}</div></div>'
     )
 
 

@@ -181,6 +181,6 @@ class Jobs(View):
         why.renderers = [
             plot.scatter("x", "y", source=self.failures, marker="circle", size=18, color=look.BAD, line_color="white")
         ]
-        look.text(plot, "x", "y", "sign", self.failures, text_color="white", text_font_style="bold")
+        look.text(plot, "x", "y", "sign", self.failures, text_color=look.ink_on(look.BAD), text_font_style="bold")
         look.text(plot, "x", "y", "words", self.labels, text_color=look.INK, text_align="left", x_offset=8)
         return plot

@@ -37,7 +37,7 @@ KEY = f"L leads    F follows in sync    {look.CROSS} out of sync    thick frame:
 # Opaque, so that the letters read the same on a white and on a dark page.
 FILLS = {"leads": "#0072B2", "follows in sync": "#B9DDF3", "out of sync": "#ffffff", "no replica": "#ffffff"}
 ALPHAS = {"leads": 1.0, "follows in sync": 1.0, "out of sync": 0.0, "no replica": 0.0}
-INKS = {"leads": "#ffffff", "follows in sync": "#0b3550", "out of sync": look.BAD, "no replica": look.INK}
+INKS = {"leads": "#ffffff", "follows in sync": "#0b3550", "out of sync": look.INK, "no replica": look.INK}
 SIGNS = {"leads": "L", "follows in sync": "F", "out of sync": look.CROSS, "no replica": ""}
 FRAMES = {"leads": "#0072B2", "follows in sync": "#B9DDF3", "out of sync": look.BAD, "no replica": look.INK}
 FRAME_ALPHAS = {"leads": 1.0, "follows in sync": 1.0, "out of sync": 1.0, "no replica": 0.2}
@@ -133,17 +133,16 @@ def label_columns(cluster: Cluster, needed: Mapping[str, int]) -> Columns:
     at, top = places(cluster), len(cluster.brokers)
     rows: list[tuple[float, float, str, str, str, str, str]] = []
     for row, broker in enumerate(reversed(cluster.brokers)):
-        ink = look.INK if broker.up else look.BAD
         count = sum(cluster.leader(partition) == broker.id for partition in cluster.partitions)
-        rows.append((-0.65, row + 0.2, f"broker {broker.id}", ink, "right", "bold", "14px"))
+        rows.append((-0.65, row + 0.2, f"broker {broker.id}", look.INK, "right", "bold", "14px"))
         words = f"up, leads {count}" if broker.up else f"{look.CROSS} away"
-        rows.append((-0.65, row - 0.2, words, ink, "right", "normal", "12px"))
+        rows.append((-0.65, row - 0.2, words, look.INK, "right", "normal", "12px"))
     for partition in cluster.partitions:
         x = at[partition.topic, partition.number]
         few = cluster.in_sync(partition) < needed.get(partition.topic, 0)
         count_words = f"{cluster.in_sync(partition)}/{len(partition.replicas)}" + (" !" if few else "")
         rows.append((x, top - 0.3, str(partition.number), look.INK, "center", "normal", "12px"))
-        style = (look.BAD, "center", "bold", "13px") if few else (look.INK, "center", "normal", "12px")
+        style = (look.INK, "center", "bold", "13px") if few else (look.INK, "center", "normal", "12px")
         rows.append((x, -0.75, count_words, *style))
     for topic in dict.fromkeys(partition.topic for partition in cluster.partitions):
         xs = [at[topic, partition.number] for partition in cluster.of(topic)]

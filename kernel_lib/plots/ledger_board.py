@@ -57,12 +57,13 @@ def tiles(figures: Figures | None) -> str:
 
 
 def _tile(label: str, count: int, sign: str) -> str:
-    colour = {"✗": look.BAD, "?": look.PALETTE[3], "✓": look.GOOD}.get(sign, "var(--jp-ui-font-color1)")
+    colour = {"✗": look.BAD, "?": look.PALETTE[3], "✓": look.GOOD}.get(sign, "inherit")
     return (
         '<div style="flex:1;border:1px solid var(--jp-border-color2);border-radius:6px;padding:4px 10px;'
-        'line-height:1.35">'
-        f'<div style="font-size:22px;font-weight:600;font-variant-numeric:tabular-nums;color:{colour}">{count:,} {sign}'
-        f'</div><div style="font-size:12px;color:var(--jp-ui-font-color2)">{label}</div></div>'
+        'line-height:1.35;color:var(--jp-ui-font-color1)">'
+        f'<div style="font-size:22px;font-weight:600;font-variant-numeric:tabular-nums">{count:,} '
+        f'<span style="color:{colour}">{sign}</span></div>'
+        f'<div style="font-size:12px;color:var(--jp-ui-font-color2)">{label}</div></div>'
     )
 
 

@@ -1,7 +1,7 @@
 """Own how every view looks: one palette safe for colour-blind readers, one theme for a light and a dark Lab.
 
-Figures are transparent and their text is a grey that reads on white and on black, because a Bokeh canvas
-cannot follow JupyterLab's CSS variables; everything that is HTML does follow them.
+Figures are transparent and their text is a grey that reads on white and on black, because what Bokeh draws
+cannot follow JupyterLab's CSS variables; everything that is HTML does follow them. Colour is for marks, not for words.
 
 Nothing is hatched: BokehJS makes a canvas for each hatched bar at each redraw, which is seconds of a browser's time.
 
@@ -20,7 +20,10 @@ from bokeh.plotting import figure as bokeh_figure
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: distinguishable with any common colour blindness.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 GOOD, BAD, WARN, QUIET = "#009E73", "#D55E00", "#E69F00", "#8a8f98"
-INK = "#7b808a"
+# No grey has the contrast of 4.5:1 (WCAG 2.2, 1.4.3) both with white and with the #111 of JupyterLab's dark theme: with
+# white and black a few have, so a dark page gives views a black ground.
+INK, LIGHT, DARK = "#73767b", "#ffffff", "#000000"
+STYLE = f"<style>[data-jp-theme-light='false'] .course-view {{ background: {DARK} }}</style>"
 CROSS = "\N{MULTIPLICATION SIGN}"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 
@@ -47,10 +50,10 @@ def text(plot: Any, x: str | float, y: str | float, words: str, source: ColumnDa
 
 
 def legend(plot: Any) -> None:
-    """Put the legend in one line above the picture, in the ink of the axes; a click hides what it names."""
+    """Put the legend in one line above the picture, in the ink of the axes."""
     [box] = plot.legend
     box.update(
-        orientation="horizontal", click_policy="hide", background_fill_alpha=0, border_line_color=None, padding=0,
+        orientation="horizontal", background_fill_alpha=0, border_line_color=None, padding=0,
         label_text_color=INK, label_text_font=FONT, label_text_font_size="12px", glyph_height=14, label_height=14,
     )  # fmt: skip
     plot.add_layout(box, "above")
@@ -84,6 +87,23 @@ def bare(plot: Any) -> Any:
     plot.axis.visible = False
     plot.grid.visible = False
     return plot
+
+
+def ink_on(fill: str) -> str:
+    """Return the ink, light or dark, that reads better on a mark of this colour."""
+    return max((LIGHT, DARK), key=lambda ink: contrast(ink, fill))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours "#rrggbb", from 1 to 21, as WCAG 2.2 defines it."""
+    dark, light = sorted(_luminance(each) for each in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _axes(plot: Any) -> None:

@@ -91,6 +91,9 @@ def circle_columns(shown: Sequence[Stage]) -> Columns:
         "colour": [COLOURS[stage.outcome] for _, stage, _ in circles],
         "fill": [0.9 if number <= stage.stage else 0.0 for _, stage, number in circles],
         "text": [str(number) for _, _, number in circles],
+        "ink": [
+            look.ink_on(COLOURS[stage.outcome]) if number <= stage.stage else look.INK for _, stage, number in circles
+        ],
         "who": [f"{stage.pattern} by {stage.userId}" for _, stage, _ in circles],
         "outcome": [WORDS.get(stage.outcome, stage.outcome) for _, stage, _ in circles],
         "when": [stage.timestamp for _, stage, _ in circles],
@@ -103,7 +106,6 @@ def outcome_columns(shown: Sequence[Stage]) -> Columns:
         "x": [stage.stages + 0.6 for stage in shown],
         "y": list(range(len(shown))),
         "text": [WORDS.get(stage.outcome, stage.outcome) for stage in shown],
-        "colour": [COLOURS[stage.outcome] for stage in shown],
     }
 
 
@@ -159,6 +161,6 @@ class PatternStages(View):
         plot.ygrid.visible = False
         circles = {"fill_color": "colour", "fill_alpha": "fill", "line_color": "colour", "line_width": 2}
         hover.renderers = [plot.scatter("x", "y", size=24, source=source, **circles)]
-        look.text(plot, "x", "y", "text", source, text_color=look.INK, text_font_size="12px")
-        look.text(plot, "x", "y", "text", self.outcomes, text_color="colour", text_align="left")
+        look.text(plot, "x", "y", "text", source, text_color="ink", text_font_size="12px")
+        look.text(plot, "x", "y", "text", self.outcomes, text_color=look.INK, text_align="left")
         return plot

@@ -81,6 +81,7 @@ def cell_columns(cells: Sequence[Cell], end: int, kinds: Sequence[str]) -> Colum
         "colour": [colour(each.kind, kinds) for each in shown],
         "alpha": [0.85 if each.kind else 0.0 for each in shown],
         "initials": [initials(each.kind) for each in shown],
+        "ink": [look.ink_on(colour(each.kind, kinds)) for each in shown],
     }
 
 
@@ -181,11 +182,11 @@ class RecordTape(View):
             line_color=look.INK, line_alpha=0.5, border_radius=3,
         )  # fmt: skip
         hover.renderers = [cells]
-        look.text(plot, "x", 0, "initials", source, text_color="white", text_font_style="bold")
+        look.text(plot, "x", 0, "initials", source, text_color="ink", text_font_style="bold")
         look.text(plot, "x", 0.72, "offset", source, text_color=look.INK, text_font_size="12px")
         plot.segment("x", -0.5, "x", "y", source=self.heads, line_color="colour", line_width=3)
         look.text(
             plot, "x", "y", "text", self.heads,
-            text_color="colour", text_align="left", text_font_style="bold", x_offset=6,
+            text_color=look.INK, text_align="left", text_font_style="bold", x_offset=6,
         )  # fmt: skip
         return plot

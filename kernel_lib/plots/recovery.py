@@ -175,7 +175,7 @@ class Recovery(View):
         hover.renderers = [bars]
         look.text(
             plot, "left", "top", "words", self.gaps,
-            text_color=look.BAD, text_align="left", text_baseline="top", x_offset=6, text_font_style="bold",
+            text_color=look.INK, text_align="left", text_baseline="top", x_offset=6, text_font_style="bold",
         )  # fmt: skip
         look.legend(plot)
         return plot
