@@ -227,44 +227,35 @@ class Buttons:
     def __init__(self, functions: Mapping[str, Callable[[], object]]) -> None:
         self.text = "Nothing pressed yet."
         self._functions = dict(functions)
-        self._call: tuple[str, Future[object]] | None = None
+        self._call: Future[object] | None = None
         self._line = widgets.HTML(twin(self.text))
         layout = widgets.Layout(width="auto")
         self.buttons = {label: widgets.Button(description=label, layout=layout) for label in self._functions}
         for label, button in self.buttons.items():
             button.on_click(partial(self._clicked, label))
         self.widget = widgets.VBox([widgets.HBox(list(self.buttons.values())), self._line])
-        refresher.add(f"buttons {' '.join(self._functions)}", self)
 
     def press(self, label: str) -> Future[object]:
         """Do what a click on the button does, and return the call; while one still runs, it is that one."""
         with refresher.lock:
-            if self._call is None:
-                self._call = (label, background.submit(self._functions[label]))
-            return self._call[1]
+            if self._call is not None:
+                return self._call
+            self._call = call = background.submit(self._functions[label])
+            self._say(f"{label} …")
+        call.add_done_callback(partial(self._ended, label))
+        return call
 
-    def update(self) -> None:
-        """Say how the last call goes; the refresher calls this."""
-        if self._call is not None:
-            label, call = self._call
-            if call.done():
-                error = call.exception()
-                self.text = f"{label}: {live.in_one_line(error) if error else call.result() or 'done'}"
-                self._call = None
-            else:
-                self.text = f"{label} …"
+    def _ended(self, label: str, call: Future[object]) -> None:
+        error = call.exception()
+        with refresher.lock:
+            self._call = None
+            self._say(f"{label}: {live.in_one_line(error) if error else call.result() or 'done'}")
+
+    def _say(self, text: str) -> None:
+        self.text = text
+        self._line.value = twin(text)
         for button in self.buttons.values():
             button.disabled = self._call is not None
-        self._line.value = twin(self.text)
-
-    def broke(self, error: BaseException) -> None:
-        """Say that the buttons ended with an error of their own."""
-        self._line.value = twin(live.in_one_line(error))
-
-    def close(self) -> None:
-        """Disable the buttons; they stay on the page."""
-        for button in self.buttons.values():
-            button.disabled = True
 
     def _clicked(self, label: str, _: object) -> None:
         self.press(label)

@@ -14,12 +14,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from kernel_lib import jobs, knobs, lesson_files, progress
+from kernel_lib import jobs, knobs, lesson_files, live, plots, progress
 from kernel_lib.errors import CourseError, JobFailed, NoFreeSlots, NotFound
 from kernel_lib.waiting import at_most
 
@@ -209,10 +210,20 @@ def hints(lesson: str, exercise: str, *words: str) -> Hints:
 
 
 def closing(label: str, function: Callable[[], object]) -> knobs.Buttons:
-    """Return the button that ends a lesson; a kernel that shuts down before it is pressed cancels its jobs."""
+    """Return the button that ends a lesson: it calls `function`, then closes all pictures, knobs and live sources.
+
+    A kernel that shuts down before it is pressed cancels its jobs.
+    """
     atexit.register(_cancel_own_jobs)
-    _closings.append((knobs.Buttons({label: function}), label))
+    _closings.append((knobs.Buttons({label: partial(_end, function)}), label))
     return _closings[-1][0]
+
+
+def _end(function: Callable[[], object]) -> object:
+    outcome = function()
+    plots.stop()
+    live.stop_all()
+    return outcome
 
 
 def close() -> object:

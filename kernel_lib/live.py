@@ -5,12 +5,14 @@
     >>> board = live.Poller(services.status, every_seconds=1)
     >>> board.poll()                         # what status() last returned, or None
 
-A source that is made again under the same name stops its predecessor, so that a cell can run twice.
+A source that is made again under the same name stops its predecessor, so that a cell can run twice. One that pictures
+`hold` ends with the last of them.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +38,8 @@ class Stoppable(Protocol):
 
 
 _handles: dict[str, Stoppable] = {}
+_held: dict[object, tuple[Stoppable, ...]] = {}
+_holding = threading.Lock()
 
 
 def register(name: str, handle: Stoppable) -> None:
@@ -44,6 +48,17 @@ def register(name: str, handle: Stoppable) -> None:
     if predecessor is not None:
         predecessor.stop()
     _handles[name] = handle
+
+
+def hold(owner: object, *sources: Stoppable) -> None:
+    """Keep `sources` for an owner, in place of those it held before; one that nobody holds any more is stopped."""
+    with _holding:
+        before = _held.pop(owner, ())
+        if sources:
+            _held[owner] = sources
+        let_go = [each for each in before if not any(each in others for others in _held.values())]
+    for source in let_go:
+        source.stop()
 
 
 def stop_all() -> None:
@@ -58,9 +73,14 @@ def running() -> list[str]:
 
 
 class Poller(Generic[T]):
-    """Call a function that may block in the background, at most every `every_seconds`, while somebody polls."""
+    """Call a function that may block in the background, at most every `every_seconds`, while somebody polls.
 
-    def __init__(self, function: Callable[[], T], *, every_seconds: float = 1.0) -> None:
+    `close` is called once, when the poller is stopped and the function has returned: it may close what that reads.
+    """
+
+    def __init__(
+        self, function: Callable[[], T], *, every_seconds: float = 1.0, close: Callable[[], object] | None = None
+    ) -> None:
         self.problem = ""
         self.answered_at: float | None = None
         self._function = function
@@ -68,6 +88,7 @@ class Poller(Generic[T]):
         self._due = 0.0
         self._value: T | None = None
         self._call: Future[T] | None = None
+        self._close = close
         self._stopped = False
 
     def poll(self) -> T | None:
@@ -83,6 +104,11 @@ class Poller(Generic[T]):
     def stop(self) -> None:
         """Call the function no more."""
         self._stopped = True
+        close, self._close = self._close, None
+        if close is not None and self._call is not None:
+            self._call.add_done_callback(lambda _: close())
+        elif close is not None:
+            close()
 
     def _take(self, call: Future[T]) -> None:
         error = call.exception()
@@ -130,25 +156,32 @@ class TopicTail:
                 for p in description.partitions
             ]
         )
-        register(name or f"tail of {self.settings.named(topic)}", self)
+        self._reading = threading.Lock()  # librdkafka's consumer must not be closed while another thread reads
+        self._name = name or f"tail of {self.settings.named(topic)}"
+        register(self._name, self)
 
     def poll(self) -> list[kafka_client.Record]:
         """Return the records that arrived since the last call, oldest first; never blocks, never raises."""
-        if self._consumer is None:
-            return []
-        messages = self._consumer.consume(self.max_records, timeout=0)
+        with self._reading:
+            return self._read(self._consumer) if self._consumer is not None else []
+
+    def _read(self, consumer: Consumer) -> list[kafka_client.Record]:
+        messages = consumer.consume(self.max_records, timeout=0)
         records = [kafka_client.Record.from_message(message) for message in messages if self._readable(message)]
         if records:
             self.last_record_at = time.time()
         if len(messages) == self.max_records:
-            self._pass_over()
+            self._pass_over(consumer)
         return records
 
     def stop(self) -> None:
         """Leave the topic; poll() returns nothing from now on."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.close()
+        with self._reading:
+            consumer, self._consumer = self._consumer, None
+            if consumer is not None:
+                consumer.close()
+        if _handles.get(self._name) is self:
+            del _handles[self._name]
 
     def __enter__(self) -> Self:
         return self
@@ -162,14 +195,13 @@ class TopicTail:
             self._noted(error)
         return error is None
 
-    def _pass_over(self) -> None:
-        assert self._consumer is not None
-        for at in self._consumer.position(self._consumer.assignment()):
-            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+    def _pass_over(self, consumer: Consumer) -> None:
+        for at in consumer.position(consumer.assignment()):
+            _, high = consumer.get_watermark_offsets(at, cached=True)
             behind = high - at.offset
             if at.offset >= 0 and behind > self.max_records:
                 self.skipped += behind
-                self._consumer.seek(TopicPartition(at.topic, at.partition, high))
+                consumer.seek(TopicPartition(at.topic, at.partition, high))
 
     def _configuration(self, committed: bool) -> dict[str, Any]:
         return kafka_client.config(self.settings, self._heard) | {

@@ -165,7 +165,6 @@ def test_a_button_says_what_came_of_it() -> None:
     row = knobs.Buttons({"greet": lambda: "hello"})
     row.buttons["greet"].click()
     wait_until(lambda: row.text == "greet: hello", 5, "the outcome")
-    refresher.stop()
 
 
 def test_a_button_that_fails_says_why() -> None:
@@ -176,4 +175,3 @@ def test_a_button_that_fails_says_why() -> None:
     with pytest.raises(ProducerFailed):
         row.press("fail").result(5)
     wait_until(lambda: row.text == "fail: no producer Try: start one", 5, "the reason")
-    refresher.stop()

@@ -1,6 +1,6 @@
 import pytest
 
-from kernel_lib import lessons, progress
+from kernel_lib import knobs, lessons, progress
 from kernel_lib.errors import (
     ConfigurationError,
     CourseError,
@@ -12,6 +12,7 @@ from kernel_lib.errors import (
     WaitTimeout,
 )
 from kernel_lib.lessons import Verdict
+from kernel_lib.plots import refresher
 from kernel_lib.waiting import wait_until
 
 QUESTION = {"a copy": "Yes, that is it.", "a backup": "No: a backup is older."}
@@ -153,7 +154,10 @@ def test_a_headless_run_ends_with_the_closing_button(monkeypatch: pytest.MonkeyP
         lessons.close()
     lessons.closing("leave", lambda: "an older run of the cell")
     lessons.closing("leave", lambda: "all is as it was")
+    knob = knobs.toggle("a knob of the lesson", lambda _: 0.0, value=True, on="on", off="off")
     assert lessons.close() == "all is as it was"
+    assert knob.control.disabled
+    assert not refresher.names()
     lessons.closing("leave", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         lessons.close()

@@ -30,6 +30,36 @@ def test_stop_all_stops_what_is_registered() -> None:
     assert live.running() == []
 
 
+def test_a_source_that_two_hold_is_stopped_when_neither_does() -> None:
+    shared, own = Handle(), Handle()
+    live.hold("first", shared, own)
+    live.hold("second", shared)
+    live.hold("first")
+    assert (shared.stopped, own.stopped) == (False, True)
+    live.hold("second", own)
+    assert shared.stopped
+    live.hold("second")
+
+
+def test_what_a_poller_reads_is_closed_once_and_after_its_function_has_returned() -> None:
+    release, closed = threading.Event(), threading.Event()
+    poller = live.Poller(lambda: release.wait(10), every_seconds=0, close=closed.set)
+    poller.poll()
+    poller.stop()
+    assert not closed.is_set()
+    release.set()
+    assert closed.wait(5)
+    closed.clear()
+    poller.stop()
+    assert not closed.is_set()
+
+
+def test_a_poller_that_was_never_asked_closes_at_once_what_it_would_have_read() -> None:
+    closed = threading.Event()
+    live.Poller(lambda: 1, close=closed.set).stop()
+    assert closed.is_set()
+
+
 def test_a_poller_hands_out_what_its_function_returned() -> None:
     poller = live.Poller(lambda: 42, every_seconds=0)
     assert wait_until(poller.poll, 5, "an answer") == 42

@@ -144,8 +144,8 @@ class Anomalies(View):
         self._followed, self._followed_until = "", 0.0
         self.which = widgets.Dropdown(description="sensor", options=[FOLLOW])
         source = ColumnDataSource(reading_columns([]))
-        title = "Anomalies of sensors"
-        super().__init__(self._figure(source), source, title=title, name=name, above=self.which)
+        title, reads = "Anomalies of sensors", [readings, alerts]
+        super().__init__(self._figure(source), source, title=title, name=name, reads=reads, above=self.which)
 
     def draw(self) -> str:
         new = judged(self.readings.poll())

@@ -134,7 +134,8 @@ class Backpressure(View):
         self.held_back = ColumnDataSource(band_columns([], [], "backpressured"))
         self.labels = ColumnDataSource(label_columns([], {}, self._verdict, 0))
         source = ColumnDataSource(band_columns([], [], "busy"))
-        super().__init__(self._figure(source), source, title=f"Where the time of {job.name} goes", name=name)
+        title, figure = f"Where the time of {job.name} goes", self._figure(source)
+        super().__init__(figure, source, title=title, name=name, reads=[self.poller, self._parameters])
 
     def draw(self) -> str:
         reading = self.poller.poll()

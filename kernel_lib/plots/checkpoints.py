@@ -239,7 +239,8 @@ class Checkpoints(View):
         self.restored = ColumnDataSource(restore_columns([], 1.0))
         self.labels = ColumnDataSource(label_columns(None, 0.0))
         source = ColumnDataSource(bar_columns([], 0.0))
-        super().__init__(self._figure(source), source, title=f"Checkpoints of {job.name}", name=name)
+        title = f"Checkpoints of {job.name}"
+        super().__init__(self._figure(source), source, title=title, name=name, reads=[self.poller])
 
     def draw(self) -> str:
         now = time.time()

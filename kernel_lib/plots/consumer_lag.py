@@ -281,7 +281,8 @@ class ConsumerLag(View):
         self.labels = ColumnDataSource(label_columns({}, 1.0))
         self.forecasts = ColumnDataSource(forecast_columns({}))
         source = ColumnDataSource(point_columns({}))
-        super().__init__(self._figure(source), source, title="Records behind", name=name)
+        reads = [follower.poller for follower in self.followers.values()]
+        super().__init__(self._figure(source), source, title="Records behind", name=name, reads=reads)
 
     def draw(self) -> str:
         news = [follower.poll() for follower in self.followers.values()]

@@ -126,7 +126,7 @@ class EventCounters(View):
         source = ColumnDataSource(bar_columns(Counter()))
         controls = widgets.HBox([self.range, self.by, self.only], layout=widgets.Layout(flex_flow="row wrap"))
         title = f"What happens in {tail.topic}"
-        super().__init__(self._figure(source), source, title=title, name=name, above=controls)
+        super().__init__(self._figure(source), source, title=title, name=name, reads=[tail], above=controls)
 
     def draw(self) -> str:
         now = time.time()

@@ -106,7 +106,7 @@ class EventRate(View):
         self._arrived_at: float | None = None
         self.labels = ColumnDataSource(label_columns(rate_columns([], self.types), self.types))
         source = ColumnDataSource(rate_columns([], self.types))
-        super().__init__(self._figure(source), source, title="Events per second, by type", name=name)
+        super().__init__(self._figure(source), source, title="Events per second, by type", name=name, reads=[tail])
 
     def draw(self) -> str:
         now = time.time()

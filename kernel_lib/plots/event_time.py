@@ -192,7 +192,7 @@ class EventTime(View):
         self.diagonal = ColumnDataSource({"at": [], "floor": []})
         source = ColumnDataSource(point_columns([]))
         title = f"Event time against arrival, with the watermark of {job.name}"
-        super().__init__(self._figure(source), source, title=title, name=name)
+        super().__init__(self._figure(source), source, title=title, name=name, reads=[tail, self.poller])
 
     def draw(self) -> str:
         now_ms = time.time() * 1000

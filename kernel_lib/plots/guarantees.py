@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -27,7 +26,7 @@ from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, Range1d
 
 from kernel_lib import live
 from kernel_lib.ledger import Figures, Ledger, Topic
-from kernel_lib.plots import look
+from kernel_lib.plots import look, refresher
 from kernel_lib.plots.ledger_board import READ_SECONDS, SECONDS_SHOWN, STALE_SECONDS, history_columns
 from kernel_lib.plots.view import View, first_reason, no_data_since
 from kernel_lib.producer import Producer
@@ -37,8 +36,6 @@ from kernel_lib.settings import Settings, load
 SETTLED_SECONDS = 8.0
 MISSING, DUPLICATE = look.PALETTE[0], look.BAD
 Lanes = Mapping[str, Figures]
-Reading = tuple[bool, float, Figures]
-"""Whether only committed records were read, when (epoch s), and the figures."""
 
 
 def settled(history: Mapping[str, list[tuple[float, Figures]]]) -> bool:
@@ -106,6 +103,13 @@ def _counter(count: int, sign: str, label: str) -> str:
     )
 
 
+def polled(books: Mapping[str, Ledger]) -> dict[str, live.Poller[Figures]]:
+    """Return what reads each ledger in the background, and closes it when it is stopped."""
+    return {
+        lane: live.Poller(book.update, every_seconds=READ_SECONDS, close=book.close) for lane, book in books.items()
+    }
+
+
 class Guarantees(View):
     """The counters of each lane, big, and over the last minute."""
 
@@ -122,11 +126,10 @@ class Guarantees(View):
         """`lanes` are topics by what to call them. Raises NotFound, ServiceUnavailable."""
         self.settings = settings or load()
         self.figures: dict[str, Figures] = {}
+        self.committed = True
+        """Whether the lanes are read without what open and aborted transactions wrote."""
         self._sent, self._lanes = sent, dict(lanes)
-        self._books = (True, self._opened(committed=True))
-        self._pollers = {
-            lane: live.Poller(partial(self._reading, lane), every_seconds=READ_SECONDS) for lane in self._lanes
-        }
+        self._pollers = polled(self._opened(committed=True))
         self._history = self._empty_history()
         self._cards = widgets.HTML()
         self.sources = {lane: ColumnDataSource(history_columns([])) for lane in self._lanes}
@@ -135,12 +138,8 @@ class Guarantees(View):
         self._plots = [self._figure(lane) for lane in self._lanes]
         root = row(self._plots, sizing_mode="stretch_width")
         first = next(iter(self.sources.values()))
-        super().__init__(root, first, title="Missing and duplicate, lane by lane", name=name, above=self._cards)
-
-    @property
-    def committed(self) -> bool:
-        """Whether the lanes are read without what open and aborted transactions wrote."""
-        return self._books[0]
+        title, reads = "Missing and duplicate, lane by lane", list(self._pollers.values())
+        super().__init__(root, first, title=title, name=name, reads=reads, above=self._cards)
 
     def read(self, *, committed: bool) -> float:
         """Read all lanes anew at another isolation level; return the milliseconds until the first of it is known."""
@@ -148,12 +147,14 @@ class Guarantees(View):
         books = self._opened(committed=committed)
         for book in books.values():
             book.update()
-        self._books, self._history = (committed, books), self._empty_history()
+        with refresher.lock:
+            self.committed, self._pollers, self._history = committed, polled(books), self._empty_history()
+            self._hold(*self._pollers.values())
         return (time.monotonic() - begun) * 1000
 
     def draw(self) -> str:
         for lane, poller in self._pollers.items():
-            self._note(lane, poller.poll())
+            self._note(lane, poller)
         newest = {lane: rows[-1][1] for lane, rows in self._history.items() if rows}
         problem = first_reason(*(poller.problem for poller in self._pollers.values()))
         self.quiet_because = problem
@@ -177,16 +178,10 @@ class Guarantees(View):
         rows = int(SECONDS_SHOWN / READ_SECONDS) + 2
         return {lane: deque(maxlen=rows) for lane in self._lanes}
 
-    def _reading(self, lane: str) -> Reading:
-        committed, books = self._books
-        return committed, time.time(), books[lane].update()
-
-    def _note(self, lane: str, reading: Reading | None) -> None:
-        if reading is None or reading[0] != self.committed:  # what was asked before the level was turned
-            return
-        rows = self._history[lane]
-        if not rows or rows[-1][0] != reading[1]:
-            rows.append(reading[1:])
+    def _note(self, lane: str, poller: live.Poller[Figures]) -> None:
+        figures, at, rows = poller.poll(), poller.answered_at, self._history[lane]
+        if figures is not None and at is not None and (not rows or rows[-1][0] != at):
+            rows.append((at, figures))
 
     def _show(self, newest: Lanes, is_settled: bool) -> None:
         for lane, rows in self._history.items():

@@ -146,7 +146,7 @@ class Jobs(View):
         self.failures = ColumnDataSource(failure_columns([], [], 0))
         self.labels = ColumnDataSource(label_columns([], [], 0))
         source = ColumnDataSource(span_columns([], []))
-        super().__init__(self._figure(source), source, title="Jobs of the cluster", name=name)
+        super().__init__(self._figure(source), source, title="Jobs of the cluster", name=name, reads=[self.poller])
 
     def draw(self) -> str:
         reading = self.poller.poll()

@@ -237,7 +237,8 @@ class KafkaCluster(View):
         empty = Cluster((), ())
         self.labels = ColumnDataSource(label_columns(empty, {}))
         source = ColumnDataSource(cell_columns(empty, {}, 0.0))
-        super().__init__(self._figure(source), source, title=f"Kafka brokers and {', '.join(topics)}", name=name)
+        title, figure = f"Kafka brokers and {', '.join(topics)}", self._figure(source)
+        super().__init__(figure, source, title=title, name=name, reads=[self.poller, self._needed])
 
     def draw(self) -> str:
         cluster, needed = self.poller.poll(), self._needed.poll() or {}

@@ -127,7 +127,7 @@ class KeyGroups(View):
         self.tail = tail
         self._known: dict[int, Group] = {}
         source = ColumnDataSource(bar_columns([], 0))
-        super().__init__(self._figure(source), source, title="Keyed state by key group", name=name)
+        super().__init__(self._figure(source), source, title="Keyed state by key group", name=name, reads=[tail])
 
     def draw(self) -> str:
         now = time.time()

@@ -115,7 +115,7 @@ class Latency(View):
         self.histogram = ColumnDataSource(histogram_columns([]))
         source = ColumnDataSource(quantile_columns([]))
         root = row(self._lines(source), self._bars(), sizing_mode="stretch_width")
-        super().__init__(root, source, title=f"End-to-end latency of {tail.topic}", name=name)
+        super().__init__(root, source, title=f"End-to-end latency of {tail.topic}", name=name, reads=[tail])
 
     def draw(self) -> str:
         now_ms = time.time() * 1000

@@ -135,7 +135,7 @@ class PatternStages(View):
         self._seen: deque[Seen] = deque(maxlen=MOST_KEPT)
         self.outcomes = ColumnDataSource(outcome_columns([]))
         source = ColumnDataSource(circle_columns([]))
-        super().__init__(self._figure(source), source, title="Stages of the patterns", name=name)
+        super().__init__(self._figure(source), source, title="Stages of the patterns", name=name, reads=[tail])
 
     def draw(self) -> str:
         now = time.time()

@@ -143,9 +143,8 @@ class RecordTape(View):
         self._kinds: list[str] = []
         self.heads = ColumnDataSource(head_columns([], 0))
         source = ColumnDataSource(cell_columns([], 0, []))
-        super().__init__(
-            self._figure(source, len(groups)), source, title=f"Partition {partition} of {tail.topic}", name=name
-        )
+        figure, title = self._figure(source, len(groups)), f"Partition {partition} of {tail.topic}"
+        super().__init__(figure, source, title=title, name=name, reads=[tail, *self._readers.values()])
 
     def draw(self) -> str:
         new = [cell(record) for record in self.tail.poll() if record.partition == self.partition]

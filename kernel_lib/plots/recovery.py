@@ -131,7 +131,8 @@ class Recovery(View):
         self._failures: dict[float, Failure] = {}
         self.gaps = ColumnDataSource(NO_GAP)
         source = ColumnDataSource(bar_columns(np.array([])))
-        super().__init__(self._figure(source), source, title=f"Failure and recovery of {tail.topic}", name=name)
+        title = f"Failure and recovery of {tail.topic}"
+        super().__init__(self._figure(source), source, title=title, name=name, reads=[tail, self.poller])
 
     def draw(self) -> str:
         now = time.time()

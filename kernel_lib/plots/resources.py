@@ -102,7 +102,8 @@ class Resources(View):
         self._rows: Any = Range1d(start=-0.6, end=0.6)
         self._panels = [self._panel(name, source) for name in PANELS]
         root = row(*self._panels, sizing_mode="stretch_width")
-        super().__init__(root, source, title="What the services take of this machine", name=name)
+        title = "What the services take of this machine"
+        super().__init__(root, source, title=title, name=name, reads=[self.poller])
 
     def draw(self) -> str:
         found = self.poller.poll()

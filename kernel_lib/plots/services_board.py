@@ -71,7 +71,7 @@ class ServicesBoard(View):
         self._acts = acts or {"start": services.start, "stop": services.stop, "kill": services.kill}
         self._rows: dict[str, _Row] = {}
         source = ColumnDataSource(board_columns([]))
-        super().__init__(widgets.VBox([]), source, title="Services", name=name)
+        super().__init__(widgets.VBox([]), source, title="Services", name=name, reads=[self.poller])
 
     def draw(self) -> str:
         statuses = self.poller.poll()

@@ -106,7 +106,9 @@ class Throughput(View):
         self._samples: deque[Sample] = deque(maxlen=int(SECONDS_SHOWN / READ_SECONDS))
         self.labels = ColumnDataSource(label_columns([]))
         source = ColumnDataSource(bar_columns([]))
-        super().__init__(self._figure(source), source, title="Throughput, records per second", name=name)
+        super().__init__(
+            self._figure(source), source, title="Throughput, records per second", name=name, reads=[self.poller]
+        )
 
     def draw(self) -> str:
         rates, at = self.poller.poll(), self.poller.answered_at

@@ -162,7 +162,7 @@ class Topology(View):
         self.edges = ColumnDataSource(edge_columns(Graph((), ())))
         self._graph: Graph | None = None
         source = ColumnDataSource(node_columns(Graph((), ())))
-        super().__init__(self._figure(source), source, title=title, name=name)
+        super().__init__(self._figure(source), source, title=title, name=name, reads=[self.poller])
 
     def draw(self) -> str:
         graph = self.poller.poll()

@@ -108,7 +108,8 @@ class Trends(View):
         source = ColumnDataSource(nothing)
         self.labels = ColumnDataSource(label_columns(nothing, ""))
         controls = widgets.HBox([self.which, self.range], layout=widgets.Layout(flex_flow="row wrap"))
-        super().__init__(self._figure(source), source, title=f"Trends in {tail.topic}", name=name, above=controls)
+        title = f"Trends in {tail.topic}"
+        super().__init__(self._figure(source), source, title=title, name=name, reads=[tail], above=controls)
 
     def draw(self) -> str:
         for point in points(self.tail.poll(), self._by):

@@ -2,6 +2,7 @@
 
 A view has `source` (the columns that are drawn), `root` (the Bokeh model or widget), `update()` (called by the
 refresher) and `text` (its twin in words). Making a view shows it live; making another of the same name closes it.
+What it reads is its own and ends with it; a source of several views ends with the last of them.
 
     class Rates(View):
         def draw(self) -> str: ...        # put new columns into self.source, return the sentence
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -42,9 +43,13 @@ class View(ABC):
         *,
         title: str,
         name: str,
+        reads: Sequence[live.Stoppable] = (),
         above: widgets.Widget | None = None,
     ) -> None:
-        """Show `root` under its heading and, if there is one, under the widget `above`, its figures say."""
+        """Show `root` under its heading and, if there is one, under the widget `above`, its figures say.
+
+        `reads` are the sources that the view draws.
+        """
         self.root, self.source, self.title, self.name = root, source, title, name
         self.text = "no data yet"
         self.quiet_because = ""
@@ -56,6 +61,7 @@ class View(ABC):
         picture = self._canvas or root
         self.widget = widgets.VBox([self._heading, *([above] if above else []), picture, self._line])
         self.widget.add_class("course-view")
+        self._hold(*reads)  # before a view of the same name lets go of them
         refresher.add(name, self)
 
     @abstractmethod
@@ -84,14 +90,27 @@ class View(ABC):
         self.quiet_because = f"this view stopped with {type(error).__name__}: {live.in_one_line(error)}"
         self.text = self.quiet_because
         self._say()
+        self._end()
 
     def close(self) -> None:
-        """Stop redrawing; the last picture stays on the page."""
+        """Stop redrawing and reading; the last picture stays on the page and says that it is closed."""
         if self._closed:
             return
+        self._end()
+        self._heading.value = heading(self.title, "closed", look.QUIET)
+        self._line.value = twin(self.text)
+
+    def _hold(self, *sources: live.Stoppable) -> None:
+        """Draw these sources from now on, and stop those before unless another view draws them."""
+        with refresher.lock:
+            live.hold(self, *sources)
+            if self._closed:
+                live.hold(self)
+
+    def _end(self) -> None:
         with refresher.lock:
             self._closed = True
-            self._heading.value = heading(self.title, "stopped", look.QUIET)
+            live.hold(self)
 
     def _say(self) -> None:
         state, colour = ("no data", look.BAD) if self.quiet_because else ("live", look.GOOD)

@@ -138,9 +138,8 @@ class Windows(View):
         self._because = because or (lambda: "no event arrives")
         self.clocks = ColumnDataSource({"now": [], "watermark": []})
         source = ColumnDataSource(box_columns([], 1))
-        super().__init__(
-            self._figure(source), source, title=f"Windows of {window_seconds:g} s in {job.name}", name=name
-        )
+        title, figure = f"Windows of {window_seconds:g} s in {job.name}", self._figure(source)
+        super().__init__(figure, source, title=title, name=name, reads=[events, results, self.poller])
 
     def draw(self) -> str:
         self.boxes.close(window_counts.parsed(self.results.poll()))

@@ -149,7 +149,7 @@ class WorldMap(View):
         self.purchases = ColumnDataSource(sighting_columns([], 0))
         self.density = ColumnDataSource({"image": [self._density.fields]})
         source = ColumnDataSource(sighting_columns([], 0))
-        super().__init__(self._figure(source), source, title=f"Where {tail.topic} happen", name=name)
+        super().__init__(self._figure(source), source, title=f"Where {tail.topic} happen", name=name, reads=[tail])
 
     def draw(self) -> str:
         now = time.time()

@@ -56,7 +56,7 @@ def test_counts_are_said_in_words() -> None:
 
 def test_a_choice_stays_when_new_values_come() -> None:
     records = [[record(b'{"eventType": "login", "page": "/a"}')]]
-    tail = SimpleNamespace(topic="user-events", problem="", last_record_at=None, poll=lambda: records[0])
+    tail = SimpleNamespace(topic="user-events", problem="", last_record_at=None, poll=lambda: records[0], stop=int)
     shown = view.EventCounters(cast(Any, tail), fields=("eventType", "page"))
     wait_until(lambda: "eventType = login" in dict(shown.only.options).values(), 5, "the value to be offered")
     shown.only.value, shown.by.value = "eventType = login", "page"

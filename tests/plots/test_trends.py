@@ -50,7 +50,7 @@ def test_the_learner_chooses_among_the_series_that_came() -> None:
         record(f'{{"timestamp": "{now}", "metric": "{name}", "value": {value}, "unit": "percent"}}'.encode())
         for name, value in (("cpu", 20), ("memory", 60))
     ]
-    tail = SimpleNamespace(topic="system-metrics", problem="", poll=lambda: both)
+    tail = SimpleNamespace(topic="system-metrics", problem="", poll=lambda: both, stop=int)
     shown = trends.Trends(cast(Any, tail), by="metric")
     wait_until(lambda: shown.text.startswith("cpu: 20 percent"), 5, "the first series")
     shown.which.value = "memory"

@@ -5,18 +5,28 @@ from kernel_lib.plots import look, refresher, view
 from kernel_lib.waiting import wait_until
 
 
-class Counting(view.View):
-    """Draws one more point at each refresh."""
+class Reads:
+    """A source that is read until it is stopped."""
 
-    def __init__(self, name: str) -> None:
-        self.points = 0
+    stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Counting(view.View):
+    """Draws one more point at each refresh, and breaks at the `most`th."""
+
+    def __init__(self, name: str, *reads: Reads, most: int = 1_000_000) -> None:
+        self.points, self.most = 0, most
         source = ColumnDataSource({"x": []})
         plot = look.figure()
         plot.scatter("x", "x", source=source)
-        super().__init__(plot, source, title="Points", name=name)
+        super().__init__(plot, source, title="Points", name=name, reads=reads)
 
     def draw(self) -> str:
         self.points += 1
+        assert self.points < self.most, "a mistake in a view"
         self.source.data = {"x": list(range(self.points))}
         return f"{self.points} points."
 
@@ -43,6 +53,30 @@ def test_a_closed_view_is_not_drawn_any_more() -> None:
     points = shown.points
     shown.update()
     assert shown.points == points
+    state, text = (shown.widget.children[n].value for n in (0, -1))
+    assert "closed" in state
+    assert shown.text in text
+
+
+def test_a_source_ends_with_the_view_that_reads_it() -> None:
+    first, second = Reads(), Reads()
+    Counting("reads", first, second)
+    again = Counting("reads", second)
+    assert (first.stopped, second.stopped) == (True, False)
+    again._hold(first)
+    assert second.stopped
+    again.close()
+    late = Reads()
+    again._hold(late)
+    assert late.stopped
+    refresher.remove("reads")
+
+
+def test_a_view_that_broke_reads_no_more() -> None:
+    source = Reads()
+    shown = Counting("breaks", source, most=2)
+    wait_until(lambda: source.stopped, 5, "its source to be stopped")
+    assert "a mistake in a view" in shown.text
 
 
 def test_a_picture_that_stands_still_says_since_when_and_why() -> None:
