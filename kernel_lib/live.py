@@ -82,6 +82,7 @@ class Poller(Generic[T]):
         self, function: Callable[[], T], *, every_seconds: float = 1.0, close: Callable[[], object] | None = None
     ) -> None:
         self.problem = ""
+        self.begun_at = time.time()
         self.answered_at: float | None = None
         self._function = function
         self._every = every_seconds

@@ -23,7 +23,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from kernel_lib import dataflow, live, task_metrics
 from kernel_lib.job import Graph, Job
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View, no_data_since
+from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 from kernel_lib.task_metrics import Reading, Shares
 
 SECONDS_SHOWN = 60
@@ -144,11 +144,14 @@ class Backpressure(View):
         now_ms = time.time() * 1000
         self.root.x_range.update(start=now_ms - SECONDS_SHOWN * 1000, end=now_ms + SECONDS_SHOWN * 420)
         newest = self._samples[-1].end_ms / 1000 if self._samples else None
-        state = reading.state if reading else "RUNNING"
-        self.quiet_because = self.poller.problem or ("" if state == "RUNNING" else f"job {self.job.name} is {state}")
-        if newest is None or self.quiet_because or time.time() - newest > QUIET_AFTER_SECONDS:
+        self.quiet_because = first_reason(stale_because(self.poller), self._not_running(reading), _untold(newest))
+        if newest is None or self.quiet_because:
             return no_data_since(newest, self.quiet_because)
         return verdict_sentence(self._verdict, self._samples[-1].tasks, self._labels_of(reading))
+
+    def _not_running(self, reading: Reading | None) -> str:
+        state = reading.state if reading else "RUNNING"
+        return "" if state == "RUNNING" else f"job {self.job.name} is {state}"
 
     def _take(self, reading: Reading) -> None:
         before, self._last = self._last, reading
@@ -188,3 +191,8 @@ class Backpressure(View):
         look.legend(plot)
         look.text(plot, "x", "y", "text", self.labels, text_color=look.INK, text_align="left", x_offset=8)
         return plot
+
+
+def _untold(newest: float | None) -> str:
+    quiet = newest is not None and time.time() - newest > QUIET_AFTER_SECONDS
+    return "Flink does not say how its tasks spend their time" if quiet else ""

@@ -26,7 +26,7 @@ from kernel_lib import live, task_metrics, timestamps
 from kernel_lib.job import Job
 from kernel_lib.kafka_client import Record
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 from kernel_lib.task_metrics import Reading
 
 SECONDS_SHOWN = 30
@@ -200,7 +200,7 @@ class EventTime(View):
         self._read_events(now_ms)
         self._show(now_ms)
         quiet = time.time() - (self.tail.last_record_at or 0) > QUIET_AFTER_SECONDS
-        self.quiet_because = first_reason(self.tail.problem, self.poller.problem, self._because if quiet else "")
+        self.quiet_because = first_reason(self.tail.problem, stale_because(self.poller), self._because if quiet else "")
         if quiet or self.quiet_because:
             words = no_data_since(self.tail.last_record_at, self.quiet_because)
             return f"{words} {watermark_sentence(self._progress)}"

@@ -27,8 +27,8 @@ from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, Range1d
 from kernel_lib import live
 from kernel_lib.ledger import Figures, Ledger, Topic
 from kernel_lib.plots import look, refresher
-from kernel_lib.plots.ledger_board import READ_SECONDS, SECONDS_SHOWN, STALE_SECONDS, history_columns
-from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.plots.ledger_board import READ_SECONDS, SECONDS_SHOWN, history_columns
+from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings, load
 
@@ -156,17 +156,15 @@ class Guarantees(View):
         for lane, poller in self._pollers.items():
             self._note(lane, poller)
         newest = {lane: rows[-1][1] for lane, rows in self._history.items() if rows}
-        problem = first_reason(*(poller.problem for poller in self._pollers.values()))
-        self.quiet_because = problem
+        self.quiet_because = first_reason(*map(stale_because, self._pollers.values()))
         if len(newest) < len(self._lanes):
-            return no_data_since(None, problem)
+            return no_data_since(None, self.quiet_because)
         self.figures = newest
         is_settled = settled({lane: list(rows) for lane, rows in self._history.items()})
         self._show(newest, is_settled)
         said = sentence(newest, is_settled=is_settled, committed=self.committed)
         oldest = min(rows[-1][0] for rows in self._history.values())
-        stale = time.time() - oldest > STALE_SECONDS
-        return f"{no_data_since(oldest, problem)} {said}" if stale else said
+        return f"{no_data_since(oldest, self.quiet_because)} {said}" if self.quiet_because else said
 
     def _opened(self, *, committed: bool) -> dict[str, Ledger]:
         return {

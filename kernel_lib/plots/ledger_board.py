@@ -24,11 +24,10 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from kernel_lib import live
 from kernel_lib.ledger import Figures, Ledger
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View, no_data_since
+from kernel_lib.plots.view import View, no_data_since, stale_because
 
 SECONDS_SHOWN = 60
 READ_SECONDS = 0.5
-STALE_SECONDS = 4.0
 LINES = {"missing": look.PALETTE[0], "duplicate": look.BAD, "in_doubt": look.PALETTE[3], "refused": look.WARN}
 Columns = dict[str, Any]
 
@@ -89,11 +88,9 @@ class LedgerBoard(View):
             self._tiles.value = tiles(figures)
         now_ms = time.time() * 1000
         self.root.x_range.update(start=now_ms - SECONDS_SHOWN * 1000, end=now_ms)
-        self.quiet_because = self.poller.problem
-        if figures is None or time.time() - (at or 0) > STALE_SECONDS:
-            words = no_data_since(at, self.quiet_because)
-            return f"{words} {figures.text}." if figures else words
-        return f"{figures.text}."
+        self.quiet_because = stale_because(self.poller)
+        since = no_data_since(at, self.quiet_because) if figures is None or self.quiet_because else ""
+        return " ".join(filter(None, [since, f"{figures.text}." if figures else ""]))
 
     def _figure(self, source: ColumnDataSource) -> Any:
         tips = [(name.replace("_", " "), f"@{name}{{0,0}}") for name in LINES]

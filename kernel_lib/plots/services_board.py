@@ -18,7 +18,7 @@ from bokeh.models import ColumnDataSource
 
 from kernel_lib import live, services
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View
+from kernel_lib.plots.view import View, no_data_since, stale_because
 from kernel_lib.services import ServiceStatus
 
 FIELDS = ("name", "state", "address", "reason", "remedy", "uptime_seconds")
@@ -75,9 +75,9 @@ class ServicesBoard(View):
 
     def draw(self) -> str:
         statuses = self.poller.poll()
-        self.quiet_because = self.poller.problem
-        if statuses is None:
-            return self.poller.problem or "Asking supervisor ..."
+        self.quiet_because = stale_because(self.poller)
+        if statuses is None or self.quiet_because:
+            return no_data_since(self.poller.answered_at, self.quiet_because)
         columns = board_columns(statuses)
         if columns != self.source.data:
             self.source.data = columns
@@ -86,7 +86,7 @@ class ServicesBoard(View):
             self.root.children = [row.widget for row in self._rows.values()]
         for status in statuses:
             self._rows[status.name].show(status)
-        return self.poller.problem or board_sentence(statuses)
+        return board_sentence(statuses)
 
 
 class _Row:

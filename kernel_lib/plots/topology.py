@@ -25,7 +25,7 @@ from kernel_lib import dataflow, live
 from kernel_lib.dataflow import Graph, Node
 from kernel_lib.job import Job
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View, no_data_since
+from kernel_lib.plots.view import View, no_data_since, stale_because
 from kernel_lib.settings import Settings
 from kernel_lib.task_metrics import Shares
 
@@ -41,7 +41,6 @@ LABEL_CHARACTERS = 12
 # Where on an arrow its rate may stand, the best place first; and how far apart two of them are, in columns and rows.
 ALONG = (0.5, 0.38, 0.62, 0.28, 0.72)
 LABEL_WIDTH, LABEL_HEIGHT = 0.3, 0.18
-STALE_SECONDS = 6.0
 
 
 def places(graph: Graph) -> dict[str, tuple[float, float]]:
@@ -168,15 +167,13 @@ class Topology(View):
         graph = self.poller.poll()
         if graph is not None and graph is not self._graph:
             self._show(graph)
-        self.quiet_because = self.poller.problem or (graph.reason if graph else "")
-        if graph is None or self._is_stale():
-            return no_data_since(self.poller.answered_at, self.poller.problem)
+        stale = stale_because(self.poller)
+        self.quiet_because = stale or (graph.reason if graph else "")
+        if graph is None or stale:
+            return no_data_since(self.poller.answered_at, stale)
         if any(edge.per_second for edge in graph.edges):
             self._dashes.glyph.line_dash_offset = -int(time.monotonic() * 20) % 1200
         return graph_sentence(graph)
-
-    def _is_stale(self) -> bool:
-        return bool(self.poller.problem) and time.time() - (self.poller.answered_at or 0) > STALE_SECONDS
 
     def _show(self, graph: Graph) -> None:
         before, self._graph = self._graph, graph

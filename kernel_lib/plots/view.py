@@ -154,10 +154,9 @@ def no_data_since(last_at: float | None, because: str) -> str:
 
 def stale_because(poller: live.Poller[Any]) -> str:
     """Return why the last answer of a poller is too old to be drawn as live; "" while it is not."""
-    if poller.answered_at is not None and time.time() - poller.answered_at <= STALE_SECONDS:
-        return ""
-    waiting = "" if poller.answered_at is None else "the last question is still without an answer"
-    return poller.problem or waiting
+    if time.time() - (poller.answered_at or poller.begun_at) > STALE_SECONDS:
+        return poller.problem or "the last question is still without an answer"
+    return poller.problem if poller.answered_at is None else ""
 
 
 def first_reason(*reasons: str | Callable[[], str]) -> str:

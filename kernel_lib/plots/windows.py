@@ -23,7 +23,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from kernel_lib import live, task_metrics, timestamps, window_counts
 from kernel_lib.job import Job
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 from kernel_lib.task_metrics import Reading
 from kernel_lib.window_counts import WindowCount
 
@@ -148,7 +148,7 @@ class Windows(View):
         self.source.data = box_columns(shown, self.boxes.window_ms)
         self._move(self.poller.poll())
         quiet = time.time() - (self.events.last_record_at or 0) > QUIET_AFTER_SECONDS
-        problems = (self.events.problem, self.results.problem, self.poller.problem)
+        problems = (self.events.problem, self.results.problem, stale_because(self.poller))
         self.quiet_because = first_reason(*problems, self._because if quiet else "")
         if self.quiet_because:
             return no_data_since(self.events.last_record_at, self.quiet_because)

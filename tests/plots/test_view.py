@@ -89,6 +89,8 @@ def test_a_picture_that_stands_still_says_since_when_and_why() -> None:
 def test_an_answer_that_is_too_old_is_not_drawn_as_live() -> None:
     poller = live.Poller(lambda: 1)
     assert view.stale_because(poller) == ""
+    poller.begun_at = 0.0
+    assert "without an answer" in view.stale_because(poller)
     wait_until(poller.poll, 5, "an answer")
     poller.problem = "Kafka is away"
     assert view.stale_because(poller) == ""
