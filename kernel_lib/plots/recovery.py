@@ -28,7 +28,7 @@ from kernel_lib import live
 from kernel_lib.job import Failure, Job
 from kernel_lib.plots import latency, look
 from kernel_lib.plots.latency import Result
-from kernel_lib.plots.view import View, first_reason, no_data_since
+from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 
 SECONDS_SHOWN = 120
 SECONDS_BEFORE = 20
@@ -55,6 +55,14 @@ class Outage(NamedTuple):
     last_before: float
     first_after: float | None = None
     caught_up: float | None = None
+
+
+def remembered(known: Sequence[Failure], told: Sequence[Failure], since: float) -> list[Failure]:
+    """Return the failures after `since` (epoch s), those that are known and those that Flink tells now.
+
+    Flink forgets its failures with the JobManager.
+    """
+    return list({each.at: each for each in (*known, *told) if each.at >= since}.values())
 
 
 def outages(failures: Sequence[Failure], at: Any, age: Any) -> list[Outage]:
@@ -104,12 +112,18 @@ def gap_columns(found: Sequence[Outage], now: float, top: float) -> Columns:
     }
 
 
-def recovery_sentence(rate: float, found: Sequence[Outage]) -> str:
-    """Return how many results come, and what the last failure did, in words."""
+def recovery_sentence(rate: float, found: Sequence[Outage], seconds: float, *, unknown: str = "") -> str:
+    """Return how many results come, and what the last failure of so many seconds did, in words.
+
+    `unknown` says why Flink's failures are not known now.
+    """
+    said = f"{rate:,.0f} results/s"
+    if unknown:
+        said += f"; whether the job has failed is not known because {unknown.rstrip('.')}"
     if not found:
-        return f"{rate:,.0f} results/s; the job has not failed in the last {SECONDS_SHOWN} s."
+        return f"{said}." if unknown else f"{said}; the job has not failed in the last {seconds:.0f} s."
     last = found[-1]
-    said = f"{rate:,.0f} results/s. Failure at {live.clock_time(last.failed_at)} ({last.reason.rstrip('.')}): "
+    said += f". Failure at {live.clock_time(last.failed_at)} ({last.reason.rstrip('.')}): "
     if last.first_after is None:
         return f"{said}no result since {live.clock_time(last.last_before)}."
     said += f"no result for {last.first_after - last.last_before:.1f} s; "
@@ -128,7 +142,7 @@ class Recovery(View):
         self.poller = live.Poller(job.failures, every_seconds=1.0)
         self._results: deque[Result] = deque(maxlen=MOST_RESULTS)
         self._since = time.time()
-        self._failures: dict[float, Failure] = {}
+        self._failures: Sequence[Failure] = ()
         self.gaps = ColumnDataSource(NO_GAP)
         source = ColumnDataSource(bar_columns(np.array([])))
         title = f"Failure and recovery of {tail.topic}"
@@ -139,19 +153,19 @@ class Recovery(View):
         self._results.extend(latency.results(self.tail.poll(), now * 1000, "append"))
         while self._results and self._results[0].at_ms / 1000 < now - SECONDS_SHOWN - SECONDS_BEFORE:
             self._results.popleft()
-        # Flink forgets its failures with the JobManager: keep those that it has told.
-        self._failures |= {each.at: each for each in self.poller.poll() or () if each.at >= self._since}
+        self._failures = remembered(self._failures, self.poller.poll() or (), max(self._since, now - SECONDS_SHOWN))
         ordered = np.array(sorted(self._results)).reshape(-1, 2) / 1000
         at, age = ordered[:, 0], ordered[:, 1]
-        known = [each for each in self._failures.values() if each.at > now - SECONDS_SHOWN]
-        found = outages(known, at, age)
+        found = outages(self._failures, at, age)
         self._show(at[at > now - SECONDS_SHOWN - 1], found, now)
         rate = float(np.sum(at > now - 5)) / 5
         quiet = not len(at) or (now - at[-1] > QUIET_AFTER_SECONDS and not found)
-        self.quiet_because = first_reason(self.tail.problem, "no result comes" if quiet else "")
-        if self.quiet_because and not found:
+        stale = stale_because(self.poller)
+        self.quiet_because = first_reason(self.tail.problem, "no result comes" if quiet else "", stale)
+        if (self.tail.problem or quiet) and not found:
             return no_data_since(self.tail.last_record_at, self.quiet_because)
-        return recovery_sentence(rate, found)
+        unknown = stale or ("" if self.poller.answered_at else "Flink has not answered yet")
+        return recovery_sentence(rate, found, min(now - self._since, SECONDS_SHOWN), unknown=unknown)
 
     def _show(self, at: Any, found: Sequence[Outage], now: float) -> None:
         self.source.data = bar_columns(at)

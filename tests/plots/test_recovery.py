@@ -1,9 +1,16 @@
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
+from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.job import Failure
-from kernel_lib.plots import recovery
+from kernel_lib.kafka_client import Record
+from kernel_lib.plots import Recovery, recovery
 from kernel_lib.plots.recovery import Outage
+from kernel_lib.waiting import wait_until
 
 STEADY = np.arange(0, 30, 0.1)
 YOUNG = np.full(300, 0.1)
@@ -14,7 +21,7 @@ def test_without_a_result_after_it_the_outage_goes_on() -> None:
     [found] = recovery.outages([FAILED], STEADY, YOUNG)
     assert found.last_before == pytest.approx(29.9)
     assert (found.first_after, found.caught_up) == (None, None)
-    assert recovery.recovery_sentence(0, [found]) == (
+    assert recovery.recovery_sentence(0, [found], 120) == (
         "0 results/s. Failure at 00:00:30 UTC (TaskManager lost): no result since 00:00:29 UTC."
     )
 
@@ -25,7 +32,7 @@ def test_the_gap_ends_with_the_first_result_and_catching_up_with_the_first_fresh
     age = np.concatenate([YOUNG, [5.0, 3.0, 0.2, 0.1]])
     [found] = recovery.outages([FAILED], at, age)
     assert (found.first_after, found.caught_up) == (35.0, 36.0)
-    assert recovery.recovery_sentence(10, [found]) == (
+    assert recovery.recovery_sentence(10, [found], 120) == (
         "10 results/s. Failure at 00:00:30 UTC (TaskManager lost): no result for 5.1 s; "
         "results were as fresh as before after 6.1 s."
     )
@@ -36,7 +43,7 @@ def test_while_results_are_older_than_before_nothing_is_caught_up() -> None:
     at, age = np.concatenate([STEADY, [35.0, 35.1, 35.2]]), np.concatenate([YOUNG, [5.0, 0.1, 5.0]])
     [found] = recovery.outages([FAILED], at, age)
     assert found.caught_up is None
-    assert recovery.recovery_sentence(10, [found]).endswith("results are still older than before.")
+    assert recovery.recovery_sentence(10, [found], 120).endswith("results are still older than before.")
 
 
 def test_failed_attempts_to_restart_belong_to_the_first_failure() -> None:
@@ -69,4 +76,40 @@ def test_results_are_counted_by_the_second() -> None:
 
 
 def test_a_job_that_has_not_failed_says_so() -> None:
-    assert recovery.recovery_sentence(30, []) == "30 results/s; the job has not failed in the last 120 s."
+    assert recovery.recovery_sentence(30, [], 17.2) == "30 results/s; the job has not failed in the last 17 s."
+
+
+def test_while_flink_is_away_nobody_says_that_the_job_has_not_failed() -> None:
+    said = recovery.recovery_sentence(30, [], 120, unknown="Flink does not answer.")
+    assert said == "30 results/s; whether the job has failed is not known because Flink does not answer."
+    said = recovery.recovery_sentence(0, [Outage(30.0, "lost", 29.0)], 120, unknown="Flink does not answer.")
+    assert said.startswith("0 results/s; whether the job has failed is not known because Flink does not answer. Fail")
+
+
+def results(now: float) -> list[Record]:
+    """Ten results of the last second."""
+    times = [int((now - n / 10) * 1000) for n in range(10)]
+    return [Record("results", 0, 0, None, b'{"sentAt": %d}' % at, at, "append") for at in times]
+
+
+def test_results_that_come_say_nothing_of_failures_that_nobody_can_ask_for() -> None:
+    def failures() -> list[Failure]:
+        raise ServiceUnavailable("Flink", "127.0.0.1:1", "connection refused")
+
+    tail = SimpleNamespace(
+        topic="results", problem="", last_record_at=time.time(), poll=lambda: results(time.time()), stop=int
+    )
+    shown = Recovery(cast(Any, tail), cast(Any, SimpleNamespace(failures=failures)))
+    try:
+        wait_until(lambda: "is not known because Flink at 127.0.0.1:1" in shown.text, 10, "the reason")
+        assert "no data" in shown.widget.children[0].value
+    finally:
+        shown.close()
+
+
+def test_failures_that_flink_has_forgotten_are_kept_while_they_are_shown() -> None:
+    known: list[Failure] = []
+    for second in range(10_000):
+        known = recovery.remembered(known, [Failure(float(second), "lost")], second - 120)
+        assert len(known) <= 121
+    assert [each.at for each in recovery.remembered(known, known[-1:], 9_997)] == [9_997, 9_998, 9_999]
