@@ -29,6 +29,7 @@ from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 
 CELLS = 20
+MOST_KINDS = 32
 ROOM = 4
 TYPE_FIELDS = ("eventType", "deviceType", "status")
 Columns = dict[str, Any]
@@ -86,7 +87,7 @@ def cell_columns(cells: Sequence[Cell], end: int, kinds: Sequence[str]) -> Colum
 
 
 def colour(kind: str, kinds: Sequence[str]) -> str:
-    """Return the colour of a kind of event: by the order in which the kinds came."""
+    """Return the colour of a kind of event: by the order in which the kinds came; all after the first 32 share one."""
     return look.PALETTE[kinds.index(kind) % len(look.PALETTE)] if kind in kinds else look.INK
 
 
@@ -149,7 +150,8 @@ class RecordTape(View):
     def draw(self) -> str:
         new = [cell(record) for record in self.tail.poll() if record.partition == self.partition]
         self._cells.extend(new)
-        self._kinds += [kind for kind in dict.fromkeys(each.kind for each in new) if kind not in self._kinds]
+        fresh = [kind for kind in dict.fromkeys(each.kind for each in new) if kind not in self._kinds]
+        self._kinds += fresh[: MOST_KINDS - len(self._kinds)]
         read = self._heads()
         end = end_of(self._cells, read)
         # The tape may know a newer end than the reader of the heads: count as the picture does.

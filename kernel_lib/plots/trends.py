@@ -29,6 +29,7 @@ from kernel_lib.timestamps import epoch_ms
 
 RANGES = {"last 30 s": 30.0, "last 2 min": 120.0, "last 10 min": 600.0}
 MOST_KEPT = 50_000  # of each series
+MOST_SERIES = 100
 QUIET_AFTER_SECONDS = 8.0
 Columns = dict[str, Any]
 
@@ -95,7 +96,7 @@ def trend_sentence(name: str, unit: str, columns: Columns, within: str) -> str:
 
 
 class Trends(View):
-    """One series of a topic over a range that the learner chooses; series are the values of the field `by`."""
+    """One series of a topic over a range, both to choose; series are the first 100 values of the field `by`."""
 
     redraw_seconds = 0.5
 
@@ -113,7 +114,8 @@ class Trends(View):
 
     def draw(self) -> str:
         for point in points(self.tail.poll(), self._by):
-            self._series.setdefault(point.series, deque(maxlen=MOST_KEPT)).append(point)
+            if point.series in self._series or len(self._series) < MOST_SERIES:
+                self._series.setdefault(point.series, deque(maxlen=MOST_KEPT)).append(point)
         if len(self._series) > len(self.which.options):
             chosen = self.which.value
             self.which.options = sorted(self._series)

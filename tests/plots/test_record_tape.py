@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+from typing import Any, cast
+
 from kernel_lib.kafka_client import Record
-from kernel_lib.plots import look, record_tape
+from kernel_lib.plots import look, record_tape, refresher
 from kernel_lib.plots.record_tape import CELLS, Cell, Head
+from kernel_lib.waiting import wait_until
 
 VIEW = Cell(7, "page_view", "user-1", 0)
 BUY = Cell(9, "purchase", "user-2", 0)
@@ -15,6 +19,16 @@ def test_a_record_is_shown_by_its_kind_and_key() -> None:
     assert record_tape.cell(record(b'{"status": "failed"}', None)) == Cell(7, "failed", "", 5)
     assert record_tape.cell(record(b"[1]")).kind == "record"
     assert record_tape.cell(record(b"no json")).kind == "malformed"
+
+
+def test_a_topic_of_endless_kinds_does_not_fill_the_memory() -> None:
+    many = [record(f'{{"status": "kind {n}"}}'.encode()) for n in range(10_000)]
+    tail = SimpleNamespace(topic="user-events", problem="", last_record_at=None, poll=lambda: many, stop=int)
+    shown = record_tape.RecordTape(cast(Any, tail))
+    wait_until(lambda: "kind 9980 1" in shown.text, 10, "the tape")
+    assert len(shown._kinds) == record_tape.MOST_KINDS
+    assert shown.source.data["colour"][-1] == look.INK
+    refresher.remove("record tape")
 
 
 def test_an_offset_without_a_record_is_an_empty_place() -> None:

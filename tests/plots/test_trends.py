@@ -56,3 +56,13 @@ def test_the_learner_chooses_among_the_series_that_came() -> None:
     shown.which.value = "memory"
     wait_until(lambda: shown.text.startswith("memory: 60 percent"), 5, "the chosen series")
     refresher.remove("trends")
+
+
+def test_a_topic_of_endless_names_does_not_fill_the_memory() -> None:
+    now = datetime.now(UTC).isoformat()
+    many = [record(f'{{"timestamp": "{now}", "metric": "m{n:04}", "value": 1}}'.encode()) for n in range(10_000)]
+    tail = SimpleNamespace(topic="system-metrics", problem="", poll=lambda: many, stop=int)
+    shown = trends.Trends(cast(Any, tail), by="metric")
+    wait_until(lambda: shown.text.startswith("m0000: 1,"), 10, "a series")
+    assert len(shown._series) == len(shown.which.options) == trends.MOST_SERIES
+    refresher.remove("trends")
