@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -35,6 +35,14 @@ class Stoppable(Protocol):
     """A live handle."""
 
     def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A source that passes records over when more come than it reads."""
+
+    @property
+    def gap(self) -> str: ...
 
 
 _handles: dict[str, Stoppable] = {}
@@ -128,8 +136,8 @@ class TopicTail:
     """Follow a topic: the newest records, bounded, without a consumer group.
 
     `committed` hides records of open and aborted transactions. When more than `max_records` a
-    partition wait unread, the oldest are passed over and counted in `skipped`: a tail shows what is
-    new, it does not read everything. Raises ServiceUnavailable or NotFound when it starts.
+    partition wait unread, the oldest are passed over and counted in `skipped`, markers of transactions
+    too: a tail shows what is new, it does not read everything. Raises ServiceUnavailable or NotFound when it starts.
     """
 
     def __init__(
@@ -146,6 +154,7 @@ class TopicTail:
         self.topic = topic
         self.max_records = max_records
         self.skipped = 0
+        self.skipped_at = 0.0
         self.last_record_at: float | None = None
         self.problem = ""
         self._heard = kafka_client.Heard()
@@ -160,6 +169,11 @@ class TopicTail:
         self._reading = threading.Lock()  # librdkafka's consumer must not be closed while another thread reads
         self._name = name or f"tail of {self.settings.named(topic)}"
         register(self._name, self)
+
+    @property
+    def gap(self) -> str:
+        """How many records were passed over so far, in a sentence; "" if none was."""
+        return gap_sentence(self.topic, self.skipped, self.skipped_at)
 
     def poll(self) -> list[kafka_client.Record]:
         """Return the records that arrived since the last call, oldest first; never blocks, never raises."""
@@ -201,7 +215,7 @@ class TopicTail:
             _, high = consumer.get_watermark_offsets(at, cached=True)
             behind = high - at.offset
             if at.offset >= 0 and behind > self.max_records:
-                self.skipped += behind
+                self.skipped, self.skipped_at = self.skipped + behind, time.time()
                 consumer.seek(TopicPartition(at.topic, at.partition, high))
 
     def _configuration(self, committed: bool) -> dict[str, Any]:
@@ -231,6 +245,16 @@ class TopicTail:
 
     def _noted(self, error: KafkaError) -> None:
         self.problem = in_one_line(kafka_client.error_for(error, self.settings, topic=self.topic))
+
+
+def gap_sentence(topic: str, skipped: int, at: float) -> str:
+    """Return how many records of a topic were not read, the last of them `at` (epoch s); "" if none."""
+    if not skipped:
+        return ""
+    return (
+        f"Up to {skipped:,} records of {topic} were passed over, the last at {clock_time(at)}: "
+        "more came than a picture reads."
+    )
 
 
 def _all_unknown(topic: dict[str, Any]) -> bool:

@@ -78,7 +78,7 @@ class View(ABC):
         # A little early rather than a whole turn of the refresher late.
         self._draw_due = time.monotonic() + self.redraw_seconds - 0.1
         was_quiet = bool(self.quiet_because)
-        self.text = self.draw()
+        self.text = " ".join(filter(None, [self.draw(), *self._gaps()]))
         if self._canvas is not None:
             self._canvas.flush()
         if bool(self.quiet_because) != was_quiet or time.monotonic() >= self._text_due:
@@ -100,9 +100,14 @@ class View(ABC):
         self._heading.value = heading(self.title, "closed", look.QUIET)
         self._line.value = twin(self.text)
 
+    def _gaps(self) -> list[str]:
+        """Say of each source what it has passed over: the picture shows a sample."""
+        return [source.gap for source in self._sources if isinstance(source, live.Samples)]
+
     def _hold(self, *sources: live.Stoppable) -> None:
         """Draw these sources from now on, and stop those before unless another view draws them."""
         with refresher.lock:
+            self._sources = sources
             live.hold(self, *sources)
             if self._closed:
                 live.hold(self)

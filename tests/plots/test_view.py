@@ -8,7 +8,7 @@ from kernel_lib.waiting import wait_until
 class Reads:
     """A source that is read until it is stopped."""
 
-    stopped = False
+    stopped, gap = False, ""
 
     def stop(self) -> None:
         self.stopped = True
@@ -70,6 +70,23 @@ def test_a_source_ends_with_the_view_that_reads_it() -> None:
     again._hold(late)
     assert late.stopped
     refresher.remove("reads")
+
+
+def test_a_picture_of_a_sample_says_how_much_is_not_in_it() -> None:
+    source = Reads()
+    shown = Counting("sample", source)
+    wait_until(lambda: shown.text.endswith(" points."), 5, "a sentence without a gap")
+    assert live.gap_sentence("user-events", 0, 0.0) == ""
+    source.gap = live.gap_sentence("user-events", 1_204, 5.0)
+    wait_until(
+        lambda: shown.text.endswith(
+            " points. Up to 1,204 records of user-events were passed over, the last at 00:00:05 UTC: "
+            "more came than a picture reads."
+        ),
+        5,
+        "the gap",
+    )
+    shown.close()
 
 
 def test_a_view_that_broke_reads_no_more() -> None:

@@ -43,6 +43,7 @@ def test_a_tail_that_falls_behind_passes_over_old_records_and_counts_them(settin
     topics.write(topic, *(str(n).encode() for n in range(2000)), key=b"k", settings=settings)
     tail = live.TopicTail(topic, since="beginning", max_records=50, settings=settings)
     wait_until(lambda: tail.poll() is not None and tail.skipped, 20, "records to be passed over")
+    assert tail.gap.startswith(f"Up to {tail.skipped:,} records of tape were passed over, the last at ")
     topics.write(topic, b"newest", key=b"k", settings=settings)
     wait_until(lambda: b"newest" in [record.value for record in tail.poll()], 20, "the newest record")
     tail.stop()
