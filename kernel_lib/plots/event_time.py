@@ -4,7 +4,7 @@ Question: how far has event time come, and which events are too late for it? On 
 as it happens; the further below, the later. Under the stairs of the watermark a window may already be closed.
 
 Fault that changes it: silence a partition, and the watermark stands still until the partition counts as idle.
-    before  "The watermark is at 12:00:05 UTC, 1.4 s behind the clock (Flink's figure, up to 1 s old). None of ..."
+    before  "The watermark is at 12:00:05 UTC, 1.4 s behind the clock (Flink's figure, read 0.3 s ago). None of ..."
     then    "The watermark stands at 12:00:09 UTC since 4 s: it waits for partition 2. ..."
     at last "The watermark is at 12:00:31 UTC, 1.2 s behind the clock; it no longer waits for partition 2 (...). ..."
 
@@ -26,7 +26,7 @@ from kernel_lib import live, task_metrics, timestamps
 from kernel_lib.job import Job
 from kernel_lib.kafka_client import Record
 from kernel_lib.plots import look
-from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
+from kernel_lib.plots.view import View, first_reason, no_data_since, read_ago, stale_because
 from kernel_lib.task_metrics import Reading
 
 SECONDS_SHOWN = 30
@@ -145,8 +145,8 @@ def standing_seconds(progress: Sequence[Progress]) -> float:
     return (newest.at_ms - since) / 1000
 
 
-def watermark_sentence(progress: Sequence[Progress]) -> str:
-    """Return where the watermark is, and for which partitions it waits or does not."""
+def watermark_sentence(progress: Sequence[Progress], now: float) -> str:
+    """Return where the watermark is at `now` (epoch s), and for which partitions it waits or does not."""
     newest = progress[-1] if progress else None
     if newest is None or newest.watermark_ms is None:
         return "The job has reported no watermark yet."
@@ -159,7 +159,8 @@ def watermark_sentence(progress: Sequence[Progress]) -> str:
     passed = left_behind(newest)
     rest = f"; it no longer waits for {partition_words(passed)}" if passed else ""
     behind = (newest.at_ms - newest.watermark_ms) / 1000
-    return f"The watermark is at {clock}, {behind:.1f} s behind the clock{rest} (Flink's figure, up to 1 s old)."
+    read = read_ago(newest.at_ms / 1000, now)
+    return f"The watermark is at {clock}, {behind:.1f} s behind the clock{rest} (Flink's figure, {read})."
 
 
 def partition_words(numbers: Sequence[int]) -> str:
@@ -203,8 +204,8 @@ class EventTime(View):
         self.quiet_because = first_reason(self.tail.problem, stale_because(self.poller), self._because if quiet else "")
         if quiet or self.quiet_because:
             words = no_data_since(self.tail.last_record_at, self.quiet_because)
-            return f"{words} {watermark_sentence(self._progress)}"
-        return f"{watermark_sentence(self._progress)} {self._late_sentence()}"
+            return f"{words} {watermark_sentence(self._progress, now_ms / 1000)}"
+        return f"{watermark_sentence(self._progress, now_ms / 1000)} {self._late_sentence()}"
 
     def _read_progress(self) -> None:
         reading = self.poller.poll()

@@ -157,6 +157,11 @@ def no_data_since(last_at: float | None, because: str) -> str:
     return f"No data since {live.clock_time(last_at)} ({time.time() - last_at:.0f} s ago){reason}."
 
 
+def read_ago(at: float, now: float) -> str:
+    """Return how long before `now` a figure was read `at` (both epoch s), in words."""
+    return f"read {max(0.0, now - at):.1f} s ago"
+
+
 def stale_because(poller: live.Poller[Any]) -> str:
     """Return why the last answer of a poller is too old to be drawn as live; "" while it is not."""
     if time.time() - (poller.answered_at or poller.begun_at) > STALE_SECONDS:

@@ -70,29 +70,29 @@ def test_a_partition_is_drawn_as_stairs_too() -> None:
 
 
 def test_without_readings_the_sentence_says_that_there_is_no_watermark() -> None:
-    assert event_time.watermark_sentence([]) == "The job has reported no watermark yet."
-    assert event_time.watermark_sentence(progress(None)) == "The job has reported no watermark yet."
+    assert event_time.watermark_sentence([], 0) == "The job has reported no watermark yet."
+    assert event_time.watermark_sentence(progress(None), 0) == "The job has reported no watermark yet."
 
 
 def test_a_moving_watermark_is_so_far_behind_the_clock() -> None:
-    said = event_time.watermark_sentence(progress(-900, 100))
-    assert said == "The watermark is at 00:00:00 UTC, 0.9 s behind the clock (Flink's figure, up to 1 s old)."
+    said = event_time.watermark_sentence(progress(-900, 100), START_MS / 1000 + 1.4)
+    assert said == "The watermark is at 00:00:00 UTC, 0.9 s behind the clock (Flink's figure, read 0.4 s ago)."
 
 
 def test_a_standing_watermark_names_the_partition_it_waits_for() -> None:
     readings = progress(0, 100, 100, 100, 100, partitions={0: 4100, 2: 100, 4: 4000})
-    assert event_time.watermark_sentence(readings).endswith(
+    assert event_time.watermark_sentence(readings, START_MS / 1000 + 9).endswith(
         "stands at 00:00:00 UTC since 4 s: it waits for partition 2."
     )
 
 
 def test_a_watermark_that_stands_because_all_partitions_do_waits_for_none() -> None:
     readings = progress(100, 100, 100, 100, partitions={0: 100, 1: 300})
-    assert event_time.watermark_sentence(readings).endswith("since 3 s.")
+    assert event_time.watermark_sentence(readings, START_MS / 1000 + 9).endswith("since 3 s.")
 
 
 def test_a_watermark_that_has_passed_a_partition_does_not_wait_for_it() -> None:
     readings = progress(8000, 9000, partitions={0: 9500, 2: 100, 3: 200})
-    assert event_time.watermark_sentence(readings).endswith(
-        "it no longer waits for partitions 2, 3 (Flink's figure, up to 1 s old)."
+    assert event_time.watermark_sentence(readings, START_MS / 1000 + 9).endswith(
+        "it no longer waits for partitions 2, 3 (Flink's figure, read 8.0 s ago)."
     )
