@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import rich.console
 
 from infra import gradebook
@@ -11,8 +12,8 @@ BOB = Graded("bob/05", "05_first_job", (Outcome("carts", "not reached", "its end
 CEM = Graded("cem/05", "", (), ("05.ipynb is not a notebook.",), 0, None)
 
 
-def shown(*graded: Graded) -> list[list[str]]:
-    console = rich.console.Console(width=200)
+def shown(*graded: Graded, width: int = 200) -> list[list[str]]:
+    console = rich.console.Console(width=width)
     with console.capture() as caught:
         console.print(gradebook.table(graded))
     return [line.split() for line in caught.get().splitlines()]
@@ -26,6 +27,30 @@ def test_the_table_has_a_row_for_each_exercise_and_each_remark() -> None:
         ["bob/05", "05_first_job", "the", "kernel", "died"],
         ["cem/05", "not", "graded", "05.ipynb", "is", "not", "a", "notebook."],
     ]
+
+
+def class_of(many: int) -> list[Graded]:
+    """Return a class: each has two exercises, in other states, with words that do not fit into a line."""
+    states = ["right", "not yet", "not checked", "not reached"]
+    return [
+        Graded(
+            f"learner-{number:02}/05",
+            "05_first_job",
+            tuple(Outcome(name, states[(number + n) % 4], "word " * 40) for n, name in enumerate(("carts", "sums"))),  # type: ignore[arg-type]
+            (),
+            40,
+            None,
+        )
+        for number in range(1, many + 1)
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_class_of_thirty_is_one_table_in_order_at_any_width(width: int) -> None:
+    graded = class_of(30)
+    named = [line for line in shown(*graded, width=width) if line and line[0].startswith("learner-")]
+    assert [line[0] for line in named] == [each.submission for each in graded for _ in each.outcomes]
+    assert {line[2] for line in named} == {"carts", "sums"}
 
 
 def test_json_has_one_object_for_each_submission() -> None:

@@ -108,6 +108,23 @@ def test_without_its_heading_a_lesson_is_known_by_its_cells(lesson: str) -> None
     assert grading.lesson_of(changed) == lesson
 
 
+@pytest.mark.parametrize("lesson", lesson_files.names())
+def test_a_submission_of_each_lesson_is_judged_by_its_own_exercises(lesson: str, tmp_path: Path) -> None:
+    mine = json.loads(lesson_files.path(lesson).read_text())
+    for each in mine["cells"]:
+        if each["id"].startswith("check-"):
+            each["source"] = "lessons.right('Trust me.')"
+    notebook = grading.read(submitted(tmp_path / "homework.ipynb", *mine["cells"]))
+    assert grading.lesson_of(notebook) == lesson
+    checked = {each["id"]: each for each in grading.with_checks(notebook, lesson)["cells"]}
+    exercises = lesson_files.exercises(lesson)
+    assert exercises
+    for exercise in exercises:
+        assert "exercises." in "".join(checked[f"check-{exercise}"]["source"])
+        outcome = grading.judge(exercise, checked, noted=True, ended="nothing ran")
+        assert outcome == Outcome(exercise, "not reached", "nothing ran")
+
+
 def test_a_heading_alone_makes_no_lesson(tmp_path: Path) -> None:
     title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# 5 · The first job"}
     with pytest.raises(NotFound, match="not a lesson of the course"):
