@@ -69,7 +69,7 @@ def grade(paths: Sequence[Path], where: Layout, *, copies: Path, limits: Limits 
     found = submissions(paths)
     with _alone(where):
         for name, path in found.items():
-            _mend_services()
+            services.mend()
             learners.remove_leftovers(where)
             try:
                 yield _graded(name, path, where, copies, limits)
@@ -205,19 +205,10 @@ def _jobs_of_others() -> set[str]:
 
 def _harm(others: set[str]) -> Iterator[str]:
     """Mend what a notebook did to the services, and yield it in words."""
-    for name in _mend_services():
+    for name in services.mend():
         yield f"it left {name} in trouble, which was started again"
     for name in sorted(others - _jobs_of_others()):
         yield f"the job {name} of somebody else ended meanwhile"
-
-
-def _mend_services() -> list[str]:
-    troubled = [status for status in services.statuses() if status.in_trouble]
-    for status in troubled:
-        if status.state == "paused":
-            services.resume(status.name)
-        services.start(status.name)
-    return [status.name for status in troubled]
 
 
 @contextmanager

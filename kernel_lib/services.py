@@ -63,10 +63,7 @@ class ServiceStatus:
 
 
 def names(*, settings: Settings | None = None) -> list[str]:
-    """Return the names of all services that the course runs, in the order in which they start.
-
-    Raises NotFound where it runs none.
-    """
+    """Return the names of all services, in the order of their start; raises NotFound where the course runs none."""
     settings = settings or load()
     if not settings.course_services:
         raise NotFound(
@@ -157,10 +154,7 @@ def stop(name: str, *, settings: Settings | None = None) -> None:
 
 
 def kill(name: str, *, settings: Settings | None = None, timeout_seconds: float = 10.0) -> None:
-    """Crash a service with SIGKILL, its children too; it stays down until `start`.
-
-    Raises WaitTimeout when it does not die, and as `stop` does.
-    """
+    """Crash a service with SIGKILL, its children too; it stays down until `start`. Raises as `stop`, WaitTimeout."""
     settings = settings or load()
     _call(settings, name, "course.crash", name)
     wait_until(
@@ -178,6 +172,20 @@ def pause(name: str, *, settings: Settings | None = None) -> None:
 def resume(name: str, *, settings: Settings | None = None) -> None:
     """Let a paused service go on (SIGCONT). Raises as `stop` does."""
     _call(settings or load(), name, "course.signal_group", name, "CONT")
+
+
+def mend(*, settings: Settings | None = None) -> list[str]:
+    """Resume or start each service in trouble, side by side, and return their names. Raises as `start` does."""
+    troubled = [each for each in statuses(settings=settings) if each.in_trouble]
+    with ThreadPoolExecutor(max(1, len(troubled))) as side_by_side:
+        list(side_by_side.map(lambda each: _mend(each, settings), troubled))
+    return [each.name for each in troubled]
+
+
+def _mend(status: ServiceStatus, settings: Settings | None) -> None:
+    if status.state == "paused":
+        resume(status.name, settings=settings)
+    start(status.name, settings=settings)
 
 
 def wait_healthy(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from infra.layout import CHECKOUT, HOST
 from kernel_lib import services
 from kernel_lib.errors import AuthenticationFailed, NotFound, ServiceControlFailed, ServiceUnavailable
+from kernel_lib.services import ServiceStatus
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 from tests.ports import free_ports
@@ -200,6 +202,25 @@ def test_starting_a_paused_service_resumes_it(settings: Settings) -> None:
     wait_until(lambda: services.status("web", settings=settings).state == "paused", 10, "the pause")
     services.start("web", settings=settings, timeout_seconds=10)
     assert services.status("web", settings=settings).healthy
+
+
+def test_what_is_in_trouble_is_mended_and_what_waits_for_a_later_lesson_is_not(settings: Settings) -> None:
+    services.start("web", settings=settings)
+    services.pause("web", settings=settings)
+    wait_until(lambda: services.status("web", settings=settings).state == "paused", 10, "the pause")
+    assert services.mend(settings=settings) == ["web"]
+    assert services.status("web", settings=settings).healthy
+    services.kill("web", settings=settings)
+    assert services.mend(settings=settings) == ["web"]
+    assert services.mend(settings=settings) == []
+
+
+def test_services_are_mended_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = [ServiceStatus(name, "stopped", "", "was stopped or killed", "", 0, 0) for name in ("web", "mail")]
+    both = threading.Barrier(2, timeout=10)
+    monkeypatch.setattr(services, "statuses", lambda settings: down)
+    monkeypatch.setattr(services, "start", lambda name, settings: both.wait())
+    assert services.mend() == ["web", "mail"]
 
 
 def test_a_paused_service_can_be_killed(settings: Settings) -> None:
