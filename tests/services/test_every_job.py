@@ -136,7 +136,7 @@ WINDOWS = (
     ),
     Case(
         "slow_down",
-        lambda runs, _: sorted(test_slow_down.expected(users(runs))),
+        lambda runs, _: test_slow_down.expected(users(runs)),
         lambda _, settings: sorted(test_slow_down.found(settings)),
     ),
     Case(
@@ -201,6 +201,12 @@ PATTERNS = (
     ),
 )
 OTHERS = (
+    Case(
+        "filter_events",
+        lambda runs, _: test_slow_down.expected(users(runs), event_type="purchase"),
+        lambda _, settings: sorted(test_slow_down.found(settings)),
+        {"event_type": "purchase"},
+    ),
     Case(
         "enrich_by_broadcast",
         lambda runs, settings: test_enrich_by_broadcast.expected(payments(runs), settings),
