@@ -22,6 +22,8 @@ REMEDY = "./course status"
 LIVE_STATES = {"INITIALIZING", "CREATED", "RUNNING", "FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "RECONCILING"}
 # PyFlink's thread mode starts an interpreter once in the life of a TaskManager, whatever became of it.
 _NO_INTERPRETER = "pemja.core.PythonInterpreter$MainInterpreter.initialize"
+NO_PYTHON = "a TaskManager was interrupted while it started Python, and tries no more: kill it and start it again"
+"""The cause of a failure that is no job's own."""
 # map_events writes this line about the learner's own function.
 _BLAMED = re.compile(r"FunctionFailed(?:'>)?: (.+)")
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in ([^\s,]+)')
@@ -94,7 +96,7 @@ def root_cause(stack_trace: str) -> str:
     'IOException: disk full'
     """
     if _NO_INTERPRETER in stack_trace:
-        return "a TaskManager was interrupted while it started Python, and tries no more: kill it and start it again"
+        return NO_PYTHON
     blamed = _BLAMED.search(stack_trace)
     if blamed:
         return _with_source(blamed.group(1).strip())

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from kernel_lib import jobs, knobs, lesson_files, live, plots, progress
+from kernel_lib import cluster, jobs, knobs, lesson_files, live, plots, progress
 from kernel_lib.errors import CourseError, JobFailed, NoFreeSlots, NotFound
 from kernel_lib.waiting import at_most
 
@@ -70,20 +70,26 @@ def check(checker: Callable[[], Verdict], *, lesson: str, exercise: str, seconds
     """Run a checker and note in the learner's progress that an exercise is right.
 
     A job that failed is "not yet": it ran what the learner gave it. A service that is down or slow, also when all waits
-    together took longer than `seconds`, or a cluster without room leaves the answer unchecked; so does all else that is
-    not the learner's. Raises ConfigurationError as `progress.note` does.
+    together took longer than `seconds`, a cluster without room or without Python leaves the answer unchecked; so does
+    all else that is not the learner's. Raises ConfigurationError as `progress.note` does.
     """
     try:
         with at_most(seconds):
             verdict = checker()
     except CourseError as error:
-        if isinstance(error, JobFailed) and not isinstance(error, NoFreeSlots):
+        if _is_the_learner_s(error):
             return not_yet(_one_line(str(error)))
         why = f"{error.what} Cause: {error.cause}" if error.cause else error.what
         return not_checked(_one_line(why), remedy=error.remedy)
     if verdict.state == "right":
         progress.note(lesson, exercise)
     return verdict
+
+
+def _is_the_learner_s(error: CourseError) -> bool:
+    if isinstance(error, NoFreeSlots) or error.cause == cluster.NO_PYTHON:
+        return False
+    return isinstance(error, JobFailed)
 
 
 def words_html(words: str, mark: str = "", colour: str = "") -> str:

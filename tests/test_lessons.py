@@ -1,6 +1,6 @@
 import pytest
 
-from kernel_lib import knobs, lessons, progress
+from kernel_lib import cluster, knobs, lessons, progress
 from kernel_lib.errors import (
     ConfigurationError,
     CourseError,
@@ -74,6 +74,10 @@ def checked(error: CourseError) -> Verdict:
         (
             ProducerFailed("Producer a of user-events does not run any more.", cause="it ended with code 1"),
             "does not run any more. Cause: it ended with code 1 Try: ./course status, and check again",
+        ),
+        (
+            JobFailed("Job exercise ended as FAILED.", cause=cluster.NO_PYTHON, remedy="mend it"),
+            "Job exercise ended as FAILED. Cause: a TaskManager was interrupted while it started Python",
         ),
         (ConfigurationError("NAMESPACE is wrong.", remedy="./course up"), "NAMESPACE is wrong. Try: ./course up"),
     ],
