@@ -164,7 +164,7 @@ def names() -> list[str]:
 
 def pickled(function: EventFunction) -> bytes:
     """Return a function as it is sent to the cluster, with the module that it stands in; raises JobFailed."""
-    home = sys.modules.get(function.__module__)
+    home = sys.modules.get(getattr(function, "__module__", None) or "")  # a method of a built-in type has none
     if home and home.__name__.partition(".")[0] not in ("__main__", *sys.stdlib_module_names):
         cloudpickle.register_pickle_by_value(home)
     try:

@@ -106,7 +106,9 @@ def broken(event: dict[str, Any]) -> None:
     raise KeyError(event["type"])
 
 
-@pytest.mark.parametrize(("function", "comes_back"), [(endless, False), (broken, True), (dict, True), ({}.get, True)])
+@pytest.mark.parametrize(
+    ("function", "comes_back"), [(endless, False), (broken, True), (dict, True), (str.upper, True), ({}.get, True)]
+)
 def test_a_function_that_does_not_return_is_found_out_before_it_takes_a_taskmanager(
     function: Any, comes_back: bool
 ) -> None:
