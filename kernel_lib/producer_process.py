@@ -127,6 +127,7 @@ class Sender:
     def run(self) -> None:
         """Send until the count is reached or somebody says stop, and every send has an outcome."""
         self._note(msgspec.convert({"index": 0, "at_ms": self._now_ms()} | self._order.knobs, Knobs))
+        child_process.say(Answer(0, 0))  # whoever hears it may read the knobs
         while not self._finished():
             self._listen()
             self._follow_the_clock()
@@ -291,7 +292,6 @@ def main(folder: str) -> None:
     # Fifty thousand sends in flight are no garbage; looking through them again and again took a microsecond an event.
     gc.disable()
     sender = Sender(order, runs.Run(Path(folder)))
-    child_process.say(Answer(0, 0))
     sender.run()
 
 

@@ -46,6 +46,13 @@ def in_force(shop: Producer) -> Knobs:
     return runs.Run.open(shop.run).knob_log().last
 
 
+def test_a_producer_that_has_started_has_noted_its_knobs(course: Settings) -> None:
+    """Fails, often, when its process answers before it has noted them: there was no last entry."""
+    for number in range(10):
+        with producer.start("user-events", events_per_second=number, settings=course) as started:
+            assert in_force(started).events_per_second == number
+
+
 def test_a_rate_is_acknowledged_by_its_producer_and_follows_it(shop: Producer) -> None:
     """Fails without the read of the producer's own knobs."""
     rate = knobs.rate(shop, most=1000)
