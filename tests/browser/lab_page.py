@@ -11,6 +11,7 @@ from kernel_lib import settings
 TOKEN = "only-for-this-test"
 SCREENSHOTS = settings.home() / "screenshots"
 RUN_ALL_SECONDS = 150
+MOST_TABS = 100
 
 
 def opened(window: Browser, address: str, notebook: str, *, scale: float = 1.5) -> Page:
@@ -54,3 +55,12 @@ def photograph(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.locator(".course-view").first.evaluate("view => view.scrollIntoView()")
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until `target` has the focus; fail when that does not come about."""
+    for _ in range(MOST_TABS):
+        if target.evaluate("element => element.matches(':focus')"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"{MOST_TABS} presses of Tab do not reach {target}")
