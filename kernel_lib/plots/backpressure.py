@@ -4,8 +4,8 @@ Question: which task slows the whole job down? A task that is held back (backpre
 for room in the buffers before the next. The cause is the first task on the way down that is not held back itself.
 
 Fault that changes it: make one function slow.
-    before  "No task is held back; the busiest is read user-events, busy 4 %."
-    then    "slow is the cause: busy 100 %. It holds back read user-events (97 % of its time)."
+    before  "No task is held back; the busiest is read user-events, busy 4%."
+    then    "slow is the cause: busy 100%. It holds back read user-events (97% of its time)."
 
     >>> plots.Backpressure(job)
 """

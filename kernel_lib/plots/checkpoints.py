@@ -3,9 +3,9 @@
 Question: how often does the job save its state, what does it cost, and does it work? Fault that changes it: pause the
 TaskManager that runs the job. The checkpoint that is under way grows and fails, and a dashed line shows where the job
 went on from the one before. Kill it, and there may be no failed bar: nothing was under way.
-
-Before: "Checkpoint 42 took 35 ms for 12 kB of state, 1.0 s after the one before; none of 42 failed." After: "...; 3 of
-60 failed, the last that had begun because of: ...; the job was restored once, from checkpoint 57 because of: ..."
+    before  "Checkpoint 42 took 35 ms for 12 kB of state, 1.0 s after the one before; none of 42 failed."
+    then    "...; 3 of 60 failed, the last that had begun because of: ...; the job was restored once, from checkpoint
+            57 because of: ..."
 
 The bars are on a logarithmic scale, so that 30 ms and 30 s are seen together. The duration is Flink's: from the
 trigger to the last acknowledgement of a subtask; what the JobManager does after it is not in it.

@@ -2,10 +2,11 @@
 
 Question: does the reader keep up, and if not, when is it through? Fault that changes it: cancel the job (its line
 climbs by what is produced), then submit it again with start="committed" (the line falls, a dashed one says to when).
-
-Before: "count_events keeps up with user-events: 40 records behind, the most recent 0.2 s' worth (commits come at
-checkpoints)." After: "count_events is 3,900 records behind on user-events, growing by 200/s (200/s written, 0/s
-committed): never clear at this pace." And after its return: "... falling by 1,400/s (...): clear in 3 s."
+    before  "count_events keeps up with user-events: 40 records behind, the most recent 0.2 s' worth (commits come at
+            checkpoints)."
+    then    "count_events is 3,900 records behind on user-events, growing by 200/s (200/s written, 0/s committed):
+            never clear at this pace."
+    at last "... falling by 1,400/s (...): clear in 3 s."
 
 Lag is counted from what the group has committed, which is not what it has read. Flink commits at checkpoints
 only, so that its lag is never 0 while records come, and an idle source's commits were measured up to 10 s late.

@@ -2,6 +2,8 @@
 
 Question: how much of what is happening, right now? Fault that changes it: stop the producer, and windows stop
 closing; cancel the job, and nothing is counted.
+    before  "58 events/s: page_view 36, search 9, ..., logout 2. The newest window closed 1.2 s ago (event time)."
+    then    "No data since 12:00:03 UTC (7 s ago) because no window closes: a producer must send and the job must run."
 
     >>> plots.EventRate(live.TopicTail("metrics"))
 """

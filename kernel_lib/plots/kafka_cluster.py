@@ -3,10 +3,10 @@
 Question: which broker leads which partition, and is every replica in sync? Fault that changes it: kill or pause a
 broker. Its row is away within a second, its replicas are out of sync and its leaderships are on the others within
 five. After its return its replicas are in sync again; leaderships come back minutes later.
-
-Before: "3 of 3 brokers are up; all 18 replicas of user-events are in sync; leaders: broker 1: 2, broker 2: 2,
-broker 3: 2." After: "Broker 2 is away; 6 of 6 partitions of user-events have 2 of 3 replicas in sync, writes go on
-(2 are needed); leaders: broker 1: 3, broker 3: 3."
+    before  "3 of 3 brokers are up; all 18 replicas of user-events are in sync; leaders: broker 1: 2, broker 2: 2,
+            broker 3: 2."
+    then    "Broker 2 is away; 6 of 6 partitions of user-events have 2 of 3 replicas in sync, writes go on (2 are
+            needed); leaders: broker 1: 3, broker 3: 3."
 
     >>> plots.KafkaCluster("user-events", "metrics")
 """

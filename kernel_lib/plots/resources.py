@@ -2,7 +2,7 @@
 
 Question: what does the stack cost, and which service works hardest? A bar is the newest figure, the line before it
 the most of the last minute. Fault that changes it: pause a service, or let a producer send as fast as it can.
-    before  "All together use 61 % of a core and 3.1 GB. Most processor: kafka-1 (24 %); ..."
+    before  "All together use 61% of a core and 3.1 GB. Most processor: kafka-1 (24%); ..."
     then    "flink-taskmanager-2 is frozen. All together use ..."
 
     >>> plots.Resources()

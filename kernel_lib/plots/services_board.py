@@ -1,6 +1,9 @@
 """Draw the services as a board: state, address, reason and remedy of each, with buttons that act on it.
 
 Question: is my stack healthy, and if not, what do I do? Fault that changes it: kill a service.
+    before  "8 of 8 services are healthy. flink-taskmanager-3 is not started: a later lesson needs it. ..."
+    then    "7 of 8 services are healthy. kafka-2 is stopped: was stopped or killed (try: services.start("kafka-2") in a
+            notebook). ..."
 
     >>> plots.ServicesBoard()
 """

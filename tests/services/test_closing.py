@@ -12,6 +12,7 @@ from kernel_lib.plots import guarantees, refresher
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
+from tests.services.saying import says
 
 
 @pytest.fixture
@@ -36,10 +37,6 @@ def _is_open(consumer: Consumer) -> bool:
     return True
 
 
-def shows(view: plots.View, words: str) -> None:
-    wait_until(lambda: words in view.text, 20, f"the view to say {words!r}")
-
-
 def ends_with(count: int) -> None:
     """Wait until only so many consumers are open, and nothing else of the pictures is left."""
     wait_until(lambda: open_consumers() == count, 20, f"{count} open consumers")
@@ -56,10 +53,10 @@ def test_nothing_is_left_of_pictures_that_are_closed(shop: Producer, settings: S
     lanes = plots.Guarantees(shop, {"one": "user-events", "other": "metrics"}, settings=settings)
     for committed in (False, True):
         lanes.read(committed=committed)
-        shows(lanes, f"Readers: {guarantees.isolation(committed)}")
+        says(lanes, f"Readers: {guarantees.isolation(committed)}")
     wait_until(lambda: open_consumers() == before + 4, 20, "the readers before to be closed")
-    shows(board, "received")
-    shows(counters, "events of the last")
+    says(board, "received")
+    says(counters, "events of the last")
     plots.stop()
     ends_with(before)
     assert "closed" in counters.widget.children[0].value
@@ -70,12 +67,12 @@ def test_a_topic_that_two_pictures_show_is_read_until_both_are_closed(shop: Prod
     tail = live.TopicTail("user-events", settings=settings)
     first, second = plots.WorldMap(tail), plots.EventCounters(tail)
     first.close()
-    shows(second, "events of the last")
+    says(second, "events of the last")
     assert live.running() == [f"tail of {settings.named('user-events')}"]
     plots.WorldMap(tail)
     again = plots.WorldMap(tail)  # the cell runs twice: the tail goes from one to the other
     second.close()
-    shows(again, "events in the last")
+    says(again, "events in the last")
     again.close()
     assert live.running() == []
 
@@ -89,7 +86,7 @@ def test_the_closing_button_leaves_nothing_running(
     live.TopicTail("metrics", settings=settings)
     picture = plots.WorldMap(live.TopicTail("user-events", settings=settings))
     button = lessons.closing("close the shop", lambda: f"stopped after {shop.stop().sent} events")
-    shows(picture, "events in the last")
+    says(picture, "events in the last")
     assert "stopped after" in str(lessons.close())
     ends_with(before)
     wait_until(lambda: "close the shop: stopped after" in button.text, 5, "the outcome")

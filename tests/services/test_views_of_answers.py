@@ -7,7 +7,7 @@ import pytest
 from kernel_lib import controls, jobs, live, producer, reference, topics
 from kernel_lib.plots import Anomalies, KeyGroups, PatternStages, refresher
 from kernel_lib.settings import Settings
-from tests.services.test_views_of_flow import says
+from tests.services.saying import says
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """What the views of flow, readers, recovery and machine say before and after a fault."""
 
-import re
 from collections.abc import Iterator
 
 import pytest
 
 from kernel_lib import jobs, live, producer, services, topics
-from kernel_lib.errors import WaitTimeout
 from kernel_lib.plots import (
     ErrorRate,
     EventCounters,
@@ -15,13 +13,13 @@ from kernel_lib.plots import (
     Resources,
     Throughput,
     Trends,
-    View,
     refresher,
 )
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 from tests.services.killing import killed
+from tests.services.saying import says
 
 
 @pytest.fixture
@@ -33,15 +31,6 @@ def shop(settings: Settings) -> Iterator[Producer]:
         yield started
     refresher.stop()
     live.stop_all()
-
-
-def says(view: View, words: str, timeout_seconds: float = 60) -> re.Match[str]:
-    try:
-        found = wait_until(lambda: re.search(words, view.text), timeout_seconds, repr(words))
-    except WaitTimeout:
-        pytest.fail(f"the view does not say {words!r} but {view.text!r}")
-    assert found
-    return found
 
 
 def test_a_stopped_producer_shows_as_nothing_that_moves(shop: Producer, settings: Settings) -> None:
