@@ -62,8 +62,8 @@ def exact_over_kills(
     answer = Answer(guarantee, isolation_level, checkpoint_seconds)
 
     def checker() -> Verdict:
-        if kills < KILLS:
-            return not_yet(f"{_times(kills)} prove nothing; {KILLS} is the least.", look_at="the call")
+        if not isinstance(kills, int) or kills < KILLS:
+            return not_yet(f"kills={kills!r} proves nothing; {KILLS} is the least.", look_at="the call")
         return refusal(answer) or judge_exactness(answer, _run(answer, kills, settings or load()))
 
     return lessons.check(checker, lesson="14_exactly_once", exercise="exact")

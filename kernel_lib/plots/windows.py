@@ -4,10 +4,10 @@ Question: when is a window complete, and what becomes of events that come after 
 the job's result for it is there, it is closed and bears the job's count. What has arrived and is in no count is red.
 
 Fault that changes it: let a share of the events be late.
-    before  "The newest closed window ends at 12:00:05 UTC: 100 events counted. Of the closed windows shown, 0 events are
-            in no count. 3 windows still open."
-    then    "The newest closed window ends at 12:00:31 UTC: 81 events counted. Of the closed windows shown, 214 events
+    before  "The newest closed window ends at 12:00:05 UTC: 100 events counted. Of the closed windows shown, 0 events
             are in no count. 3 windows still open."
+    then    "The newest closed window ends at 12:00:31 UTC: 81 events counted. Of the closed windows shown, 214
+            events are in no count. 3 windows still open."
 
     >>> plots.Windows(live.TopicTail("user-events"), live.TopicTail("metrics"), job, window_seconds=2)
 """
