@@ -18,6 +18,8 @@ from tests.written_answers import Answer
 LESSONS = notebooks.lessons()
 # No cell waits longer on purpose: what takes so long hangs. How long a lesson takes is for the benchmark to say.
 CELL_SECONDS = 120
+# It has a producer, jobs, knobs, views, questions and a check; a second run of all lessons would take minutes.
+TWICE = ("05_first_job",)
 
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
@@ -49,8 +51,13 @@ def by_cell(answers: list[Answer]) -> dict[str, list[Answer]]:
 def run_answered(lesson: Path, answers: dict[str, list[Answer]], folder: Path) -> dict[str, dict[str, Any]]:
     """Run a copy with the answers put in, one after the other; return its cells by id."""
     sources = {cell: [each.source for each in written] for cell, written in answers.items()}
+    return run(notebooks.answered(json.loads(lesson.read_text()), sources), lesson, folder)
+
+
+def run(notebook: notebooks.Notebook, lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """Run a notebook that was made of a lesson, in the lesson's place; return its cells by id."""
     source, result = folder / lesson.name, folder / f"ran-{lesson.name}"
-    source.write_text(notebooks.rendered(notebooks.answered(json.loads(lesson.read_text()), sources)))
+    source.write_text(notebooks.rendered(notebook))
     papermill.execute_notebook(
         str(source),
         str(result),
@@ -83,6 +90,17 @@ def test_a_lesson_runs_to_its_end_and_its_checks_tell_wrong_from_right(
     assert not [status for status in services.statuses() if status.in_trouble]  # the closing button mends all
     assert not jobs.running()
     assert set(progress.done(lesson.stem)) == set(lesson_files.exercises(lesson.stem))
+
+
+@pytest.mark.parametrize("lesson", [path for path in LESSONS if path.stem in TWICE], indirect=True)
+@pytest.mark.timeout(600)
+def test_all_cells_of_a_lesson_run_twice_in_one_kernel(lesson: Path, namespace: str, tmp_path: Path) -> None:
+    """Fails when a cell cannot take the place of what it started before."""
+    once = json.loads(lesson.read_text())
+    again = [{**cell, "id": f"{cell['id']}-again"} for cell in once["cells"]]
+    cells = run(notebooks.answered({**once, "cells": once["cells"] + again}, {}), lesson, tmp_path)
+    assert not list(complaints(cells))
+    assert not jobs.running()
 
 
 def gets(answer: Answer, words: str) -> bool:
