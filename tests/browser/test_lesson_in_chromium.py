@@ -14,7 +14,8 @@ NEWEST = """() => {
     const models = Bokeh.documents.flatMap(d => [...d._all_models.values()]);
     const rates = models.filter(m => m.type === "ColumnDataSource" && m.data.window_end !== undefined).at(-1);
     return rates && rates.data.window_end.length
-        ? {end: rates.data.window_end.at(-1), totals: Array.from(rates.data.total).slice(-3)} : null;
+        ? {start: rates.data.window_end[0], end: rates.data.window_end.at(-1),
+           totals: Array.from(rates.data.total).slice(-3)} : null;
 }"""
 
 
@@ -75,6 +76,7 @@ def test_a_reload_keeps_the_plot_alive(first_job: Page) -> None:
     first_job.locator(".jp-mod-dirty").wait_for(state="detached", timeout=10_000)
     first_job.reload()
     first_job.wait_for_function(f"before => window.Bokeh && ({NEWEST})()?.end > before", arg=before, timeout=60_000)
+    assert _newest(first_job)["start"] <= before  # the points from before the reload are there
     # JupyterLab brings the widgets back one by one.
     first_job.get_by_role("button", name="close the shop").wait_for(state="attached", timeout=120_000)
     moved = _newest(first_job)["end"]
