@@ -52,6 +52,7 @@ MOVING = {
     "Job count_events, records per second": "rate",
     "Checkpoints of count_events": "id",
     "Failure and recovery of processed-events": "at",
+    "Errors per second": "at",
     "Throughput, records per second": "rate",
     "What the services take of this machine": "cpu",
     "Trends in system-metrics": "at",
