@@ -36,8 +36,8 @@ NAME = "pipeline"
 # Flink never forgets a restart, and learners kill services as often as they like.
 RESTART_ATTEMPTS = 1_000
 # Six jobs and four producers share two cores. What costs is less the events than how often something is done: sends,
-# checkpoints with their transactions, flushes of buffers, watermarks. Nobody here waits for the tenth of a second.
-TICK_SECONDS = 0.1
+# checkpoints with their transactions, flushes of buffers, watermarks. Nobody here waits for half a second.
+TICK_SECONDS = 0.5
 FLINK_OPTIONS = {
     "execution.checkpointing.interval": "3 s",
     "execution.buffer-timeout.interval": "100 ms",
