@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -83,7 +84,7 @@ def gallery(window: Browser, address: str) -> Iterator[Page]:
 
 
 def view_of(gallery: Page, title: str) -> Locator:
-    return gallery.locator(".course-view", has=gallery.get_by_text(title, exact=True)).first
+    return gallery.locator(".course-view", has=gallery.get_by_text(re.compile(f"^{re.escape(title)}"))).first
 
 
 def wait_for_movement(gallery: Page, title: str, column: str) -> None:

@@ -108,7 +108,7 @@ def _newest(page: Page) -> dict[str, Any]:
 
 
 def _set_slider(page: Page, value: int) -> None:
-    readout = page.locator(".course-knob .widget-readout").first
+    readout = page.locator(".course-knob", has_text="events per second").locator(".widget-readout")
     readout.click()
     page.keyboard.press("Control+a")
     page.keyboard.type(str(value))
