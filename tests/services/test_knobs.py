@@ -81,7 +81,7 @@ def test_knobs_of_a_producer_that_has_ended_say_so(shop: Producer) -> None:
     rate, share = knobs.rate(shop), knobs.share(shop, "late_share")
     shop.stop()
     for knob in (rate, share):
-        wait_for_words(knob, r"Cannot be turned: its producer has ended: run the cell that starts one")
+        wait_for_words(knob, r"Cannot be turned: its producer has ended: run the cell that starts one, .*")
         assert knob.control.disabled
 
 
