@@ -28,10 +28,11 @@ def parser(description: str | None, *, name: str, start: bool = True) -> argpars
     return found
 
 
-def run(build: Callable[..., None], options: argparse.ArgumentParser) -> None:
+def run(build: Callable[..., None], options: argparse.ArgumentParser, *, python_mode: str = "thread") -> None:
     """Run the job that `build` makes, with the options from the command line."""
     arguments = vars(options.parse_args())
-    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(configuration()))
+    settled = Configuration.from_dict(configuration(python_mode=python_mode))  # comes before -D of `flink run`
+    env = StreamExecutionEnvironment.get_execution_environment(settled)
     kafka = Kafka.from_environment(os.environ)
     build(env, kafka, **arguments)
     env.execute(kafka.named(arguments["name"]))

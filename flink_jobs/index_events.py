@@ -11,7 +11,7 @@ skipped, and left to the job dead_letters. The index must be there: `kernel_lib.
 
 Flink calls asynchronous Python functions in process mode only.
 
-    $ flink run -D python.execution-mode=process -py flink_jobs/index_events.py
+    $ flink run -py flink_jobs/index_events.py
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def build(
 def main() -> None:
     options = command_line.parser(__doc__, name=NAME)
     options.add_argument("--index", default=EVENTS, help="the index's name without prefix and namespace")
-    command_line.run(build, options)
+    command_line.run(build, options, python_mode="process")
 
 
 if __name__ == "__main__":
