@@ -19,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models import ColumnDataSource
 
 from kernel_lib import live
 from kernel_lib.errors import MalformedRecord
@@ -125,13 +125,10 @@ class ErrorRate(View):
         return (last.sent - first.sent) / (last.at - first.at) if last.at > first.at else 0.0
 
     def _figure(self, source: ColumnDataSource) -> Any:
-        tips = [("second", "@at{%H:%M:%S}"), ("dead letters", "@letters{0,0}"), ("sends refused", "@refused{0,0}")]
-        hover = HoverTool(tooltips=tips, formatters={"@at": "datetime"})
-        plot = look.figure(
-            title_of_x="appended to dead-letters, or refused (UTC)", title_of_y="errors / s", height=240, hover=hover,
-            x_axis_type="datetime", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1),
+        plot, hover = look.timeline(
+            [("dead letters", "@letters{0,0}"), ("sends refused", "@refused{0,0}")],
+            title_of_x="appended to dead-letters, or refused (UTC)", title_of_y="errors / s", height=240,
         )  # fmt: skip
-        look.clock(plot.xaxis)
         hover.renderers = plot.vbar_stack(
             ["letters", "refused"], x="at", width=850, source=source, color=[look.BAD, look.PALETTE[0]],
             legend_label=["dead letters", "sends refused"],

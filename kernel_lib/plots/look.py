@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, FixedTicker, HoverTool
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, FixedTicker, HoverTool, Range1d
 from bokeh.plotting import figure as bokeh_figure
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: distinguishable with any common colour blindness.
@@ -41,6 +41,15 @@ def figure(
     plot.xaxis.axis_label, plot.yaxis.axis_label = title_of_x, title_of_y
     _axes(plot)
     return plot
+
+
+def timeline(tips: Sequence[tuple[str, str]], **options: Any) -> tuple[Any, HoverTool]:
+    """Return a figure over the column `at` (epoch ms), to be moved along and scaled by hand, and its hover."""
+    hover = HoverTool(tooltips=[("second", "@at{%H:%M:%S}"), *tips], formatters={"@at": "datetime"})
+    ranges: dict[str, Any] = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=0, end=1)}
+    plot = figure(hover=hover, x_axis_type="datetime", **ranges, **options)
+    clock(plot.xaxis)
+    return plot, hover
 
 
 def text(plot: Any, x: str | float, y: str | float, words: str, source: ColumnDataSource, **options: Any) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models import ColumnDataSource
 
 from kernel_lib import live
 from kernel_lib.job import Failure, Job
@@ -175,13 +175,9 @@ class Recovery(View):
         self.root.y_range.end = top
 
     def _figure(self, source: ColumnDataSource) -> Any:
-        tips = [("second", "@at{%H:%M:%S}"), ("results", "@count{0,0}")]
-        hover = HoverTool(tooltips=tips, formatters={"@at": "datetime"})
-        plot = look.figure(
-            title_of_x="appended to Kafka (UTC)", title_of_y="results / s", height=280, hover=hover,
-            x_axis_type="datetime", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1),
-        )  # fmt: skip
-        look.clock(plot.xaxis)
+        plot, hover = look.timeline(
+            [("results", "@count{0,0}")], title_of_x="appended to Kafka (UTC)", title_of_y="results / s", height=280
+        )
         box = {"bottom": 0, "top": "top", "source": self.gaps, "line_color": None}
         plot.quad(left="left", right="right", **box, fill_color=look.BAD, fill_alpha=0.22, legend_label="no result")
         plot.quad(left="right", right="caught", **box, fill_color=look.WARN, fill_alpha=0.18, legend_label="catches up")
