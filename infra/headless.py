@@ -36,7 +36,7 @@ GRACE_SECONDS = 60
 class Limits:
     """How many seconds a cell, and all cells together, may take."""
 
-    cell_seconds: int = 120
+    cell_seconds: int = 240
     notebook_seconds: int = 600
 
 

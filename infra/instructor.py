@@ -44,7 +44,7 @@ def bench(quick: bool, json_file: Path | None) -> None:
 @click.option(
     "--html", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write pages of results and copies here."
 )
-@click.option("--cell-seconds", type=click.IntRange(1), default=120, show_default=True, help="What a cell may take.")
+@click.option("--cell-seconds", type=click.IntRange(1), default=240, show_default=True, help="What a cell may take.")
 @click.option("--notebook-seconds", type=click.IntRange(1), default=600, show_default=True, help="What all may take.")
 def grade(
     notebook: tuple[Path, ...], json_file: Path | None, folder: Path | None, cell_seconds: int, notebook_seconds: int

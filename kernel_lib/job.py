@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel_lib import cluster, savepoints, slots, topic_ends
+from kernel_lib import cluster, job_notes, savepoints, slots, topic_ends
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import ConfigurationError, JobFailed
 from kernel_lib.owners import Owner
@@ -93,7 +93,7 @@ class Job:
         wait_until(lambda: self.state() not in LIVE_STATES, timeout_seconds, f"job {self.name} to end")
 
     def drain(self, timeout_seconds: float = END_SECONDS) -> None:
-        """Wait until all that its source topics hold now is read, then end the job with its last windows emitted.
+        """Wait until all that its source topics hold now is read, then end the job with its last windows committed.
 
         Harmless when the job has finished. Raises JobFailed if it fails meanwhile or was cancelled, ConfigurationError
         for one whose source is idle too soon, WaitTimeout.
@@ -110,8 +110,7 @@ class Job:
                 remedy=f"cancel it, or submit it with idle_timeout_seconds={SHORTEST_IDLE_TIMEOUT_SECONDS:g} or more",
             )
         if parameters.get("source"):
-            read = [each for note in ("source", "versions") for each in parameters.get(note, "").split(";") if each]
-            self._wait_read(read, parameters, timeout_seconds)
+            self._wait_read(job_notes.read(parameters), parameters, timeout_seconds)
             if self._quiet_seconds() > idle_after - QUIET_MARGIN_SECONDS:
                 self._wait_checkpoint(timeout_seconds)  # with all that was read: the restarted tasks go on from there
                 self._restart_tasks(timeout_seconds)
@@ -339,6 +338,7 @@ class Job:
         how = {"drain": True, "formatType": "NATIVE"} if drain else {"drain": False}
         location = self._write_savepoint("stop", {**how, **self._target("targetDirectory")})
         self.wait_finished(timeout_seconds)
+        topic_ends.wait_committed(job_notes.written(self.parameters()), timeout_seconds, settings=self.settings)
         return location
 
     def _target(self, field_name: str) -> dict[str, str]:

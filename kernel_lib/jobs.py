@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import pickle
 import sys
 import threading
@@ -26,7 +25,7 @@ from typing import Any
 
 import cloudpickle
 
-from kernel_lib import cluster, control_topic, gateway, groups, slots, topics
+from kernel_lib import cluster, control_topic, gateway, job_notes, slots, topics
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import JobFailed, NotFound, WaitTimeout
 from kernel_lib.job import Graph as Graph
@@ -94,8 +93,8 @@ def submit(
         # A restored source knows its offsets; "committed" is for partitions that it has never seen.
         options |= _start(module, "committed" if restore else start, used.get("source", ""), settings)
         version = _publish_parameters(module, name, options, settings)
-        begun = {} if restore else _begun(name, used.get("source", ""), options.get("start", "committed"), settings)
-        parameters = Owner.this_process(owner, lesson).parameters() | _notes(module, name, used, options) | begun
+        begun = {} if restore else job_notes.begun(name, used, options, settings)
+        notes = Owner.this_process(owner, lesson).parameters() | job_notes.of(module.build, name, used, options) | begun
         configuration = importlib.import_module(CONNECTORS).configuration(
             parallelism=parallelism,
             checkpoint_interval_ms=settings.flink_checkpoint_interval,
@@ -104,7 +103,7 @@ def submit(
             python_mode=python_mode,
         )
         configuration |= {**(flink_options or {}), **({"execution.state-recovery.path": restore} if restore else {})}
-        submitted = _execute(module, name, configuration, parameters, options, settings)
+        submitted = _execute(module, name, configuration, notes, options, settings)
     _wait_ready(submitted, restore, version)
     return submitted
 
@@ -215,31 +214,6 @@ def _start(module: ModuleType, start: str | Mapping[Any, Any], source: str, sett
     ends = {topic: topics.offsets(topic, committed=False, settings=settings) for topic in source.split(";")}
     starts = {topic: {number: high for number, (_, high) in bounds.items()} for topic, bounds in ends.items()}
     return {"start": starts if len(starts) > 1 else starts[source]}
-
-
-def _begun(name: str, source: str, start: str | Mapping[Any, Any], settings: Settings) -> dict[str, str]:
-    """Return, as a note for `drain`, the offsets that the job begins with: no later run changes them."""
-    begun = {}
-    for topic in source.split(";") if source else ():
-        if isinstance(start, str):
-            ends = topics.offsets(topic, committed=False, settings=settings)
-            behind = groups.lag(name, topic, settings=settings)
-            begun[topic] = {n: low if start == "earliest" else high - behind[n] for n, (low, high) in ends.items()}
-        else:
-            begun[topic] = dict(start.get(topic, start))
-    return {"start": json.dumps(begun)}
-
-
-def _notes(module: ModuleType, name: str, used: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is written down with the job, for pictures: its topics; for `drain`: what it reads, the time-out."""
-    parameters = inspect.signature(module.build).parameters
-    versions = [topic for option, topic in used.items() if parameters[option].annotation == "Versions"]
-    notes = {"job": name, "source": used.get("source", ""), "versions": ";".join(versions)}
-    idle_timeout = parameters.get("idle_timeout_seconds")
-    timeout = options.get("idle_timeout_seconds", idle_timeout.default) if idle_timeout else None
-    if timeout is not None:
-        notes["idle-timeout"] = str(timeout)
-    return notes | {f"topic-{option}": topic for option, topic in used.items()}
 
 
 def _publish_parameters(

@@ -9,12 +9,14 @@ gets them, so that one who has read everything never stands at the end that brok
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 
 from confluent_kafka import Consumer, TopicPartition
 
 from kernel_lib import kafka_client, topics
 from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
 
 FIRST_STEP_BACK, WIDER = 2, 16
 
@@ -43,3 +45,23 @@ def readable(topic: str, *, settings: Settings | None = None) -> dict[int, int]:
             unseen = {number for number in unseen if starts[number] > bounds[number][0]}
             back *= WIDER
     return found
+
+
+def wait_committed(names: Iterable[str], timeout_seconds: float, *, settings: Settings | None = None) -> None:
+    """Wait until no transaction is open that wrote what the topics hold now: only then is it read.
+
+    Brokers end a transaction some moments after they have promised to. Raises WaitTimeout, NotFound.
+    """
+    settings = settings or load()
+    ends = {name: topics.offsets(name, committed=False, settings=settings) for name in names}
+    wait_until(
+        lambda: all(_committed(name, bounds, settings) for name, bounds in ends.items()),
+        timeout_seconds,
+        f"the last results to be committed to {', '.join(ends)}",
+        remedy="a transaction that a killed job left open ends by its time-out",
+    )
+
+
+def _committed(name: str, ends: dict[int, tuple[int, int]], settings: Settings) -> bool:
+    found = topics.offsets(name, settings=settings)
+    return all(found[number][1] >= high for number, (_, high) in ends.items())

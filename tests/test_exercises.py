@@ -303,15 +303,24 @@ class Book:
         return replace(ALL_THERE.figures, acknowledged=self.looks, received=self.arrivals(self.looks))
 
 
-def longest_wait(arrivals: Callable[[int], int]) -> float | None:
-    return exactly_once._longest_wait(cast(Ledger, Book(arrivals)), within_seconds=0.5)
+def seen_after(arrivals: Callable[[int], int], checkpoint_seconds: float = 60.0) -> float | None:
+    return exactly_once._wait_to_see(cast(Ledger, Book(arrivals)), checkpoint_seconds, within_seconds=0.5)
 
 
 def test_a_lucky_first_checkpoint_does_not_hide_a_long_interval() -> None:
     """Flink takes the first one at a random moment of the interval, the next ones a whole interval apart."""
-    assert longest_wait(lambda looks: 1) is None
-    assert longest_wait(lambda looks: 0) is None
-    assert longest_wait(lambda looks: looks // 2) is not None
+    assert seen_after(lambda looks: 1) is None
+    assert seen_after(lambda looks: 0) is None
+    assert seen_after(lambda looks: looks // 2) is not None
+
+
+def test_one_slow_checkpoint_of_a_short_interval_is_not_the_learner_s() -> None:
+    def arrivals(looks: int) -> int:
+        return 1 if looks < 10 else looks  # seen in the second round
+
+    assert seen_after(arrivals, checkpoint_seconds=1) is not None
+    assert seen_after(arrivals, checkpoint_seconds=60) is None
+    assert seen_after(lambda looks: 1, checkpoint_seconds=1) is None
 
 
 @pytest.mark.parametrize("kills", [0, 1, -1, "five", None])

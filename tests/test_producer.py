@@ -9,6 +9,7 @@ from kernel_lib import producer
 from kernel_lib.errors import ConfigurationError
 from kernel_lib.runs import Identity, Run
 from kernel_lib.settings import Settings, load
+from kernel_lib.waiting import wait_until
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def other(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     run = Run.create("r1")
     with subprocess.Popen([sys.executable, "-c", "input()", str(run.folder)], stdin=subprocess.PIPE) as process:
         run.write_identity(Identity("r1", "user-events", "", 1, 0, pid=process.pid, partitions=6))
+        wait_until(lambda: run.alive, 10, "its command line, which is empty while it begins")
         yield process
         process.kill()
 

@@ -23,8 +23,11 @@ GUARANTEES = ("none", "at-least-once", "exactly-once")
 LEVELS = ("read_uncommitted", "read_committed")
 SHORTEST_CHECKPOINT_SECONDS = 0.5
 SEEN_SECONDS = 5
-# What is seen a little later than that may owe it to a busy machine.
-GRACE_SECONDS = 2
+# What is seen a little later than that may owe it to a busy machine; so may the first result of a job.
+GRACE_SECONDS, START_SECONDS = 2, 30
+LOOKS = 3
+# A TaskManager starts twice, and the jobs that it ran: on a busy machine that takes its time.
+CHECK_SECONDS = 180.0
 SOURCE, SINK = "user-events", "processed-events"
 
 
@@ -66,7 +69,7 @@ def exact_over_kills(
             return not_yet(f"kills={kills!r} proves nothing; {KILLS} is the least.", look_at="the call")
         return refusal(answer) or judge_exactness(answer, _run(answer, kills, settings or load()))
 
-    return lessons.check(checker, lesson="14_exactly_once", exercise="exact")
+    return lessons.check(checker, lesson="14_exactly_once", exercise="exact", seconds=CHECK_SECONDS)
 
 
 def refusal(answer: Answer) -> Verdict | None:
@@ -102,7 +105,7 @@ def judge_exactness(answer: Answer, seen: Seen) -> Verdict:
     if not (figures.missing or figures.duplicate):
         return right(
             f"{figures.received:,} of {figures.acknowledged:,} events are there after {_times(seen.kills)}: "
-            f"0 missing, 0 duplicate; a result was seen after {seen.seen_after:.1f} s at the latest."
+            f"0 missing, 0 duplicate; results were seen after {seen.seen_after:.1f} s."
         )
     count = (
         f"After {_times(seen.kills)}, {figures.missing:,} events are missing and {figures.duplicate:,} are there twice:"
@@ -145,7 +148,7 @@ def _kill_and_read(answer: Answer, kills: int, shop: Producer, job: Job, setting
     reader = Topic(SINK, committed=answer.isolation_level == "read_committed")
     with Ledger(shop, reader, settings=settings) as book:
         shop.set(events_per_second=RATE)
-        seen_after = _longest_wait(book)
+        seen_after = _wait_to_see(book, answer.checkpoint_seconds)
         if seen_after is None:
             return Seen(None, 0, book.figures())
         done = 0
@@ -157,15 +160,20 @@ def _kill_and_read(answer: Answer, kills: int, shop: Producer, job: Job, setting
         return Seen(seen_after, done, book.settle(answer.checkpoint_seconds + SEEN_SECONDS))
 
 
-def _longest_wait(book: Ledger, within_seconds: float = SEEN_SECONDS + GRACE_SECONDS) -> float | None:
-    """Return after how many seconds results are seen, None if not in time.
+def _wait_to_see(
+    book: Ledger, checkpoint_seconds: float, within_seconds: float = SEEN_SECONDS + GRACE_SECONDS
+) -> float | None:
+    """Return after how many seconds results are seen when the job is under way, None if not in time.
 
     Flink takes a job's first checkpoint at a random moment of the interval: only the results after it wait for a
-    whole one.
+    whole one. Where the interval does not explain a long wait, a busy machine does, and is looked at again.
     """
+    slow_start, looks = (START_SECONDS, LOOKS) if checkpoint_seconds < SEEN_SECONDS else (within_seconds, 1)
     with suppress(WaitTimeout):
-        first = _seconds_until(1, book, within_seconds)
-        return max(first, _seconds_until(book.update().acknowledged, book, within_seconds))
+        _seconds_until(1, book, slow_start)
+        for _ in range(looks):
+            with suppress(WaitTimeout):
+                return _seconds_until(book.update().acknowledged, book, within_seconds)
     return None
 
 

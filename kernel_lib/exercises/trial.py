@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from kernel_lib import jobs, topics
+from kernel_lib import jobs
 from kernel_lib.errors import OutOfTime
 from kernel_lib.job import Job
 from kernel_lib.jobs import EventFunction
 from kernel_lib.settings import Settings
-from kernel_lib.waiting import wait_until
 
 LONGEST_SECONDS = 86_400.0
 """What a number of seconds may be: Flink takes no interval without end."""
@@ -75,12 +74,3 @@ def ending(job: Job) -> Iterator[Job]:
     finally:
         with suppress(OutOfTime):  # it has been asked to end, and the next one of its name waits for that
             job.cancel()
-
-
-def wait_committed(topic: str, *, settings: Settings, timeout_seconds: float = 30) -> None:
-    """Wait until no transaction of a topic is open: brokers end it some moments after the job. Raises WaitTimeout."""
-    wait_until(
-        lambda: topics.offsets(topic, settings=settings) == topics.offsets(topic, committed=False, settings=settings),
-        timeout_seconds,
-        f"the last results to be committed to {topic}",
-    )

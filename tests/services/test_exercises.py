@@ -1,12 +1,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import confluent_kafka
 import pytest
 
-from kernel_lib import exercises, jobs, lesson_files, topics
-from kernel_lib.errors import WaitTimeout
-from kernel_lib.exercises import trial
+from kernel_lib import exercises, jobs, lesson_files
 from kernel_lib.lessons import Verdict
 from kernel_lib.settings import Settings
 
@@ -47,21 +44,6 @@ def test_a_function_that_does_not_return_is_told_so_and_leaves_no_job(settings: 
     assert verdict.state == "not yet"
     assert "Your function does not return" in verdict.words
     assert jobs.running(settings=settings) == []
-
-
-def test_results_are_waited_for_until_their_transaction_is_committed(settings: Settings) -> None:
-    """Fails when a drained job is taken for one whose results can be read: brokers end its transaction later."""
-    topics.create("processed-events", settings=settings)
-    writer = confluent_kafka.Producer(settings.kafka_client() | {"transactional.id": settings.named("writer")})
-    writer.init_transactions(20)
-    writer.begin_transaction()
-    writer.produce(settings.named("processed-events"), b"{}", partition=0)
-    writer.flush(20)
-    with pytest.raises(WaitTimeout, match="the last results to be committed to processed-events"):
-        trial.wait_committed("processed-events", settings=settings, timeout_seconds=0)
-    writer.commit_transaction(20)
-    trial.wait_committed("processed-events", settings=settings)
-    assert len(topics.read("processed-events", settings=settings)) == 1
 
 
 CHECKERS: dict[str, tuple[Callable[..., Verdict], tuple[Any, ...]]] = {

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import confluent_kafka
 import pytest
 
-from kernel_lib import groups, jobs, producer, services, task_metrics, topics, window_counts
-from kernel_lib.errors import ConfigurationError, JobFailed, NoFreeSlots
+from kernel_lib import groups, jobs, producer, services, task_metrics, topic_ends, topics, window_counts
+from kernel_lib.errors import ConfigurationError, JobFailed, NoFreeSlots, WaitTimeout
 from kernel_lib.ledger import Ledger
 from kernel_lib.producer import Producer
 from kernel_lib.settings import Settings
@@ -104,6 +105,24 @@ def test_a_restored_job_with_nothing_to_read_is_drained(settings: Settings) -> N
     wait_until(lambda: results(settings), 30, "the first results")
     submit(settings, restore=job.stop_with_savepoint()).drain()
     assert len(results(settings)) == 5
+
+
+@pytest.mark.usefixtures("two_topics")
+def test_a_drain_returns_only_when_its_results_can_be_read(settings: Settings) -> None:
+    """Fails when a job that has finished is taken for one whose results are committed: brokers do that later."""
+    other = confluent_kafka.Producer({**settings.kafka_client(), "transactional.id": settings.named("other")})
+    other.init_transactions(20)
+    other.begin_transaction()
+    for partition in (0, 1):
+        other.produce(settings.named("results"), b'{"eventId": "other"}', partition=partition)
+    other.flush(20)
+    job = submit(settings)
+    send(settings, 0, 1)
+    with pytest.raises(WaitTimeout, match="the last results to be committed to results"):
+        job.drain(timeout_seconds=15)
+    other.commit_transaction(20)
+    topic_ends.wait_committed(["results"], 20, settings=settings)
+    assert sorted(results(settings)) == ["other", "other", "r-0"]
 
 
 @pytest.mark.usefixtures("two_topics")

@@ -8,8 +8,15 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from kernel_lib import groups, kafka_client, topics
-from kernel_lib.errors import AuthenticationFailed, CourseError, MalformedRecord, NotFound, ServiceUnavailable
+from kernel_lib import groups, kafka_client, topic_ends, topics
+from kernel_lib.errors import (
+    AuthenticationFailed,
+    CourseError,
+    MalformedRecord,
+    NotFound,
+    ServiceUnavailable,
+    WaitTimeout,
+)
 from kernel_lib.records import TOPICS
 from kernel_lib.settings import Settings, load
 
@@ -136,6 +143,19 @@ def test_aborted_records_are_read_only_when_asked_for(settings: Settings, topic:
         finish(20)
     assert [record.value for record in topics.read(topic, settings=settings)] == [b"kept"]
     assert len(topics.read(topic, committed=False, settings=settings)) == 2
+
+
+def test_records_are_committed_when_no_transaction_before_their_end_is_open(settings: Settings, topic: str) -> None:
+    writer = Producer({**settings.kafka_client(), "transactional.id": settings.named("writer")})
+    writer.init_transactions(20)
+    writer.begin_transaction()
+    writer.produce(settings.named(topic), b"{}", partition=0)
+    writer.flush(20)
+    with pytest.raises(WaitTimeout, match="the last results to be committed to letters"):
+        topic_ends.wait_committed([topic], 0, settings=settings)
+    writer.commit_transaction(20)
+    topic_ends.wait_committed([topic], 20, settings=settings)
+    assert len(topics.read(topic, settings=settings)) == 1
 
 
 def test_a_poison_record_is_named_and_leaves_the_others_readable(settings: Settings, topic: str) -> None:
