@@ -28,7 +28,7 @@ from kernel_lib import child_process, generators, kafka_client, runs
 from kernel_lib.generators.streams import Emission
 from kernel_lib.knob_log import KnobLog, Knobs
 
-CHUNK_EVENTS = 2_000
+CHUNK_EVENTS = 10_000
 MOST_IN_FLIGHT = 50_000
 MOST_BEHIND_MS = 1_000
 TICK_SECONDS = 0.035
