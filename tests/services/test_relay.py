@@ -95,6 +95,18 @@ def test_both_lanes_run_at_once_under_names_of_their_own(settings: Settings) -> 
     assert passed(settings) == passed(settings, "exact") == sent
 
 
+def test_a_restored_lane_passes_each_event_once(settings: Settings) -> None:
+    """Fails when the job begins where `start` says, and not where its savepoint ends."""
+    sent = [event(number) for number in range(200)]
+    topics.write("user-events", *sent[:100], settings=settings)
+    job = jobs.submit("relay", start="earliest", settings=settings)
+    wait_until(lambda: passed(settings), 30, "the first events to pass")
+    savepoint = job.stop_with_savepoint()
+    topics.write("user-events", *sent[100:], settings=settings)
+    jobs.submit("relay", restore=savepoint, settings=settings).drain()
+    assert passed(settings) == sent
+
+
 def test_a_condition_that_is_no_sql_is_refused_with_the_reason(settings: Settings) -> None:
     """Fails when the refusal does not say what is wrong in the words of Flink's planner."""
     with pytest.raises(JobFailed, match="did not take job relay") as refusal:
