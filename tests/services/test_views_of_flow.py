@@ -50,7 +50,7 @@ def test_the_steps_of_a_job_have_their_rates(shop: Producer, settings: Settings)
 
 def test_records_that_are_no_events_are_counted_apart(shop: Producer, settings: Settings) -> None:
     """Fails when a malformed record counts as an event of no type, or not at all."""
-    view = EventCounters(live.TopicTail("user-events", settings=settings))
+    view = EventCounters(live.TopicTail("user-events", settings=settings), value="duration", unit="s")
     says(view, r"events of the last 60 s by eventType: page_view \d+ \(\d+%\)[^;]*\.$")
     shop.set(malformed_share=0.5)
     says(view, r"by eventType: page_view .*; \d+ records were no events\.$")
@@ -59,6 +59,8 @@ def test_records_that_are_no_events_are_counted_apart(shop: Producer, settings: 
     view.only.value = wanted
     view.by.value = "page"
     says(view, r"^\d+ events with eventType = purchase of the last 60 s by page: /checkout \d+ \(100%\);")
+    view.what.value = "mean"
+    says(view, r"^Mean of duration of \d+ events? with .*: [\d.]+ s\. By page: /checkout [\d.]+ s \(\d+ events?\);")
 
 
 def test_malformed_records_raise_the_error_rate(shop: Producer, settings: Settings) -> None:
