@@ -11,7 +11,10 @@ from tests.browser.lab_page import opened, run_all, wait_for_words
 from tests.browser.test_gallery import photograph_in_light_and_dark, view_of, wait_for_movement
 
 VIEWS = {
-    "Keyed state by key group": r"\d+ keys in \d+ key groups: \d+ in subtask 0 .*\. Created \d+, expired \d+",
+    "Keyed state by key group": (
+        r"\d+ keys in \d+ key groups: \d+ in subtask 0 on flink-taskmanager-\d .*\. "
+        r"flink-taskmanager-\d holds \d+ key groups?.*\. Created \d+, expired \d+"
+    ),
     "Anomalies of sensors": r"sensor-\d+: [\d.]+ .*usual is [\d.]+ to [\d.]+.* alerts? on \d+ sensors?",
     "Stages of the patterns": r"\d+ attempts? under way\. In the last 60 s: \d+ matched, \d+ broken",
 }

@@ -1,8 +1,13 @@
 import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 from kernel_lib.kafka_client import Record
-from kernel_lib.plots import key_groups, look
-from kernel_lib.plots.key_groups import Group, Report
+from kernel_lib.plots import key_groups, look, refresher
+from kernel_lib.plots.key_groups import Group, KeyGroups, Report
+from tests.plots.drawn import missing_columns
+
+PLACES = {0: "flink-taskmanager-1", 1: "flink-taskmanager-2"}
 
 
 def report(group: int, subtask: int, second: int, users: int = 2, parallelism: int = 2) -> Report:
@@ -49,3 +54,36 @@ def test_the_sentence_says_who_holds_what_and_what_moved() -> None:
         "Created 9, expired 6. 1 group moved at 00:00:05 UTC."
     )
     assert key_groups.key_groups_sentence(groups, []) == "No keys are held."
+
+
+def test_the_sentence_says_which_taskmanager_holds_how_many_key_groups() -> None:
+    groups = list(known(report(7, 0, 1), report(8, 0, 1), report(100, 1, 1)).values())
+    assert key_groups.key_groups_sentence(groups, groups, PLACES) == (
+        "6 keys in 3 key groups: 4 in subtask 0 on flink-taskmanager-1 (groups 7 to 8), "
+        "2 in subtask 1 on flink-taskmanager-2 (groups 100 to 100). "
+        "flink-taskmanager-1 holds 2 key groups, flink-taskmanager-2 1. Created 15, expired 9."
+    )
+    both = dict.fromkeys(PLACES, "flink-taskmanager-1")
+    assert "flink-taskmanager-1 holds 3 key groups. " in key_groups.key_groups_sentence(groups, groups, both)
+
+
+def test_a_subtask_that_flink_does_not_place_is_on_no_known_taskmanager() -> None:
+    groups = list(known(report(7, 0, 1), report(100, 1, 1)).values())
+    sentence = key_groups.key_groups_sentence(groups, groups, {0: "flink-taskmanager-1"})
+    assert "2 in subtask 1 on no known TaskManager (groups" in sentence
+    assert "flink-taskmanager-1 holds 1 key group, no known TaskManager 1." in sentence
+
+
+def test_rows_and_hover_name_the_taskmanager_only_where_it_is_asked_for() -> None:
+    groups = list(known(report(7, 0, 1)).values())
+    assert key_groups.row_names(2, None) == ["subtask 0", "subtask 1"]
+    assert key_groups.row_names(2, PLACES) == ["subtask 0\nflink-taskmanager-1", "subtask 1\nflink-taskmanager-2"]
+    assert key_groups.bar_columns(groups, now=5.0)["holder"] == ["subtask 0"]
+    assert key_groups.bar_columns(groups, 5.0, PLACES)["holder"] == ["subtask 0 on flink-taskmanager-1"]
+
+
+def test_every_column_that_is_drawn_is_there() -> None:
+    tail = SimpleNamespace(topic="metrics", problem="", poll=list, stop=int)
+    view = KeyGroups(cast(Any, tail), name="key groups of a test")
+    assert missing_columns(view.root) == set()
+    refresher.remove("key groups of a test")

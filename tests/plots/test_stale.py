@@ -1,8 +1,10 @@
 """No view draws an old answer as live: when answers stop, its heading and its words say so and why."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,8 +12,20 @@ import pytest
 
 from kernel_lib import dataflow, job, live
 from kernel_lib.errors import ServiceUnavailable
+from kernel_lib.kafka_client import Record
 from kernel_lib.ledger import Figures
-from kernel_lib.plots import Backpressure, EventTime, Guarantees, LedgerBoard, ServicesBoard, Topology, View, Windows
+from kernel_lib.placement import Placement
+from kernel_lib.plots import (
+    Backpressure,
+    EventTime,
+    Guarantees,
+    KeyGroups,
+    LedgerBoard,
+    ServicesBoard,
+    Topology,
+    View,
+    Windows,
+)
 from kernel_lib.services import ServiceStatus
 from kernel_lib.task_metrics import Reading
 from kernel_lib.waiting import wait_until
@@ -41,6 +55,18 @@ def tail() -> Any:
     return SimpleNamespace(topic="user-events", problem="", last_record_at=time.time() + 1000, poll=list, stop=int)
 
 
+def reporting() -> Any:
+    """A tail whose key group always has just been reported."""
+
+    def report() -> list[Record]:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        counts = {"users": 2, "created": 2, "expired": 0}
+        told = {"reportedAt": at, "keyGroup": 7, "subtask": 0, "parallelism": 1, **counts}
+        return [Record("metrics", 0, 7, None, json.dumps(told).encode(), 5, "append")]
+
+    return SimpleNamespace(topic="metrics", problem="", poll=report, stop=int)
+
+
 def reads(view: Any, read: Read) -> Any:
     """Let the view of a job ask `read`, and not Flink."""
     view.poller = live.Poller(read, every_seconds=0.1)
@@ -58,6 +84,10 @@ VIEWS: dict[str, tuple[Any, Callable[[Read], Any]]] = {
     ),
     "backpressure": (READING, lambda read: reads(Backpressure(a_job(read)), read)),
     "event time": (READING, lambda read: reads(EventTime(tail(), a_job(read)), read)),
+    "key groups": (
+        Placement("RUNNING", {0: "flink-taskmanager-1"}),
+        lambda read: reads(KeyGroups(reporting(), a_job(read)), read),
+    ),
     "windows": (READING, lambda read: reads(Windows(tail(), tail(), a_job(read), window_seconds=1), read)),
 }
 

@@ -26,16 +26,20 @@ def course(settings: Settings) -> Iterator[Settings]:
 
 
 def test_a_rescaled_job_shows_as_key_groups_that_have_moved(course: Settings) -> None:
-    """Fails when a group's earlier report outlives a later one, or one from another subtask is no move."""
+    """Fails when a group's earlier report outlives a later one, or one from another subtask is no move; when a
+    TaskManager is named that does not run the job."""
     job = jobs.submit("count_users", ttl_seconds=5.0, settings=course)
     producer.start("user-events", events_per_second=100, keys=200, settings=course)
-    view = KeyGroups(live.TopicTail("metrics", settings=course))
-    says(
+    view = KeyGroups(live.TopicTail("metrics", settings=course), job)
+    found = says(
         view,
-        r"^\d+ keys in \d+ key groups: \d+ in subtask 0 \(groups \d+ to 1\d\d\)\. Created \d+, expired [1-9]\d*\.$",
+        r"^\d+ keys in \d+ key groups: \d+ in subtask 0 on (flink-taskmanager-\d) \(groups \d+ to 1\d\d\)\. "
+        r"(flink-taskmanager-\d) holds \d+ key groups\. Created \d+, expired [1-9]\d*\.$",
     )
+    assert [found.group(1)] == [found.group(2)] == job.taskmanagers()
     job.rescale(2)
-    found = says(view, r"\d+ in subtask 0 \(groups (\d+) to (\d+)\), \d+ in subtask 1 \(groups (\d+) to (\d+)\)\.")
+    where = r"on flink-taskmanager-\d \(groups (\d+) to (\d+)\)"
+    found = says(view, rf"\d+ in subtask 0 {where}, \d+ in subtask 1 {where}\. flink-taskmanager-\d holds \d+ key")
     first, last, other, end = map(int, found.groups())
     assert first <= last < 60 <= other <= end
     says(view, r"[1-9]\d* groups? moved at ")
