@@ -30,14 +30,18 @@ from kernel_lib.settings import Settings
 from kernel_lib.task_metrics import Shares
 
 ROW_PIXELS = 96
-# Below its box, whose half is this high.
-LOAD_PIXELS = 39
-BOX_WIDTH, BOX_HEIGHT = 0.62, 0.66
+# From the middle of a box to the words below it.
+LOAD_PIXELS = 43
+BOX_WIDTH, BOX_HEIGHT = 0.65, 0.66
+# From the middle of the first and the last column to the edge of the picture.
+MARGIN = 0.35
+# The width of a picture on a page of 1280; the room beside the words of a box, and what a character takes of the rest.
+NARROW_PIXELS, PADDING_PIXELS, CHARACTER_PIXELS = 840, 3, 6.4
 FILLS = {"producer": "#4a5568", "topic": "#005a8f", "operator": "#00674b", "job": "#00674b", "failed": "#a83a00"}
 HELD_BACK_FILL, BUSY_FILL = "#8c3a6e", "#8a5a00"
 LABEL_FILL = "#4a5568"
 HELD_BACK, BUSY = 0.2, 0.8
-LABEL_CHARACTERS = 12
+LEAST_CHARACTERS, MOST_CHARACTERS = 5, 12
 # Where on an arrow its rate may stand, the best place first; and how far apart two of them are, in columns and rows.
 ALONG = (0.5, 0.38, 0.62, 0.28, 0.72)
 LABEL_WIDTH, LABEL_HEIGHT = 0.3, 0.18
@@ -64,11 +68,13 @@ def places(graph: Graph) -> dict[str, tuple[float, float]]:
 def node_columns(graph: Graph) -> dict[str, Any]:
     """Return one row a box."""
     at = places(graph)
+    characters = characters_of_a_line(max((column for column, _ in at.values()), default=0.0))
     return {
         "key": [node.key for node in graph.nodes],
         "x": np.array([at[node.key][0] for node in graph.nodes]),
         "y": np.array([at[node.key][1] for node in graph.nodes]),
-        "label": [wrapped(node.label) for node in graph.nodes],
+        "label": [wrapped(node.label, characters) for node in graph.nodes],
+        "words": [node.label for node in graph.nodes],
         "note": [node.note or node.label for node in graph.nodes],
         "fill": [fill(node) for node in graph.nodes],
         "load": [load_words(node.load) for node in graph.nodes],
@@ -130,16 +136,26 @@ def _apart(place: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def short(per_second: float) -> str:
-    """Return a rate in as few characters as tell it: 0.4/s, 120/s, 15k/s."""
-    if per_second >= 10_000:
-        return f"{per_second / 1000:.0f}k/s"
+    """Return a rate in as few characters as tell it: 0.4/s, 120/s, 1.2k/s, 15k/s."""
+    if per_second >= 999.5:
+        return f"{per_second / 1000:.{1 if per_second < 9950 else 0}f}k/s"
     return f"{look.rate(per_second)}/s"
 
 
-def wrapped(label: str) -> str:
-    """Return a label in at most three lines that fit a box, broken between words, after hyphens and underscores."""
-    lines = textwrap.wrap(label.replace("_", "_ "), LABEL_CHARACTERS, max_lines=3, placeholder="…")
-    return "\n".join(lines).replace("_ ", "_")
+def characters_of_a_line(last_column: float) -> int:
+    """Return how many characters of a line fit a box on a narrow page, when the columns are 0 to `last_column`."""
+    box = NARROW_PIXELS * BOX_WIDTH / (last_column + 2 * MARGIN)
+    return min(max(int((box - 2 * PADDING_PIXELS) / CHARACTER_PIXELS), LEAST_CHARACTERS), MOST_CHARACTERS)
+
+
+def wrapped(label: str, characters: int) -> str:
+    """Return a label in at most three lines that fit a box, broken between words, after hyphens and underscores.
+
+    A word that is longer than a line ends with an ellipsis; hovering says all of it.
+    """
+    lines = textwrap.wrap(label.replace("_", "_ "), characters, max_lines=3, placeholder="…", break_long_words=False)
+    lines = [line.replace("_ ", "_") for line in lines]
+    return "\n".join(line if len(line) <= characters else line[: characters - 1] + "…" for line in lines)
 
 
 def graph_sentence(graph: Graph) -> str:
@@ -184,12 +200,12 @@ class Topology(View):
 
     def _fit(self, data: Mapping[str, Any]) -> None:
         most_x, most_y = (max(data["x"], default=0.0), max(data["y"], default=0.0))
-        self.root.x_range.update(start=-0.45, end=most_x + 0.45)
+        self.root.x_range.update(start=-MARGIN, end=most_x + MARGIN)
         self.root.y_range.update(start=-most_y - 0.6, end=most_y + 0.6)
         self.root.height = int(ROW_PIXELS * (2 * most_y + 1.4))
 
     def _figure(self, source: ColumnDataSource) -> Any:
-        hover = HoverTool(tooltips="@note", point_policy="follow_mouse")
+        hover = HoverTool(tooltips=[("@words", "@note")], point_policy="follow_mouse")
         plot = look.bare(
             look.figure(
                 height=ROW_PIXELS * 2, hover=hover, x_range=Range1d(start=0, end=1), y_range=Range1d(start=-1, end=1)
@@ -217,7 +233,7 @@ class Topology(View):
         look.text(plot, "x", "y", "load", source, text_color=look.INK, text_font_size="12px", y_offset=LOAD_PIXELS)
         look.text(
             plot, "text_x", "text_y", "text", self.edges, text_color="white", text_font_style="bold",
-            text_font_size="12px", background_fill_color=LABEL_FILL, padding=3, border_radius=4,
+            text_font_size="11px", background_fill_color=LABEL_FILL, padding=2, border_radius=4,
         )  # fmt: skip
         return plot
 
