@@ -10,7 +10,7 @@ the JobManager is lost; the reader adds up what it was told before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,8 +25,8 @@ STATUSES = {"COMPLETED": "completed", "FAILED": "failed", "IN_PROGRESS": "under 
 
 
 @dataclass(frozen=True)
-class Slowest:
-    """The task that took longest for a checkpoint, and what the time went to (milliseconds).
+class Spent:
+    """How long a task took for a checkpoint, and what the time went to (milliseconds); the most of its subtasks.
 
     `start_delay` is how long the barrier was on its way to the task, `alignment` how long it waited for the barriers of
     its other inputs; `sync` stops the task, `parallel` (Flink's "async") does not.
@@ -46,7 +46,7 @@ class Checkpoint:
 
     `status` is "completed", "failed" or "under way"; `milliseconds` go from the trigger to the last acknowledgement.
     `written` is less than `state` where a checkpoint builds on the one before. `in_flight` went through alignment,
-    and `persisted` of it is in the checkpoint (unaligned ones only).
+    and `persisted` of it is in the checkpoint (unaligned ones only). `tasks` are those that were asked for.
     """
 
     id: int
@@ -62,7 +62,22 @@ class Checkpoint:
     acknowledged: int
     subtasks: int
     failure: str = ""
-    slowest: Slowest | None = None
+    tasks: tuple[Spent, ...] = ()
+
+    @property
+    def unaligned(self) -> bool:
+        """Whether barriers overtook records in at least one subtask, which are then in the checkpoint."""
+        return self.kind == "unaligned checkpoint"
+
+    @property
+    def slowest(self) -> Spent | None:
+        """The task that took longest; None if no task was asked for."""
+        return max(self.tasks, key=lambda task: task.duration, default=None)
+
+    @property
+    def longest_aligned(self) -> Spent | None:
+        """The task that waited longest between its first and its last barrier; None if no task was asked for."""
+        return max(self.tasks, key=lambda task: task.alignment, default=None)
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Reading:
-    """What Flink says now: the job's state and why it is in it, and its checkpoints; `history` is by id."""
+    """What Flink says now: the job's state and why it is in it, and its checkpoints; `history` is by id.
+
+    One is due every `interval_ms`.
+    """
 
     state: str
     reason: str
@@ -103,29 +121,35 @@ class Reading:
     last_completed: Checkpoint | None = None
     last_failed: Checkpoint | None = None
     restore: Restore | None = None
+    interval_ms: float | None = None
 
 
 class CheckpointReader:
-    """Read a job's checkpoints at each call; the newest complete one comes with its slowest task."""
+    """Read a job's checkpoints at each call; the newest complete one comes with its tasks."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self._labels: dict[str, str] = {}
-        self._slowest: tuple[int, Slowest | None] = (0, None)
+        self._tasks: tuple[int, tuple[Spent, ...]] = (0, ())
+        self._interval_ms: float | None = None
         self._base, self._last = Counts(), Counts()
         self._restore: Restore | None = None
 
     def __call__(self) -> Reading:
         """Return the checkpoints as they are now; raises ServiceUnavailable, and NotFound for an unknown job."""
-        answer = cluster.get(self.job.settings, f"/jobs/{self.job.id}/checkpoints")
+        path = f"/jobs/{self.job.id}/checkpoints"
+        answer = cluster.get(self.job.settings, path)
+        if self._interval_ms is None:
+            self._interval_ms = float(cluster.get(self.job.settings, f"{path}/config")["interval"])
         state = self.job.state()
         found = parsed(answer, state, self.job.failure() if state in BROKEN else "")
         newest = max((each.id for each in found.history if each.status == "completed"), default=0)
-        if newest != self._slowest[0]:
-            self._slowest = (newest, self._ask_slowest(newest))
-        history = tuple(replace(c, slowest=self._slowest[1]) if c.id == newest else c for c in found.history)
+        if newest != self._tasks[0]:
+            self._tasks = (newest, self._ask_tasks(f"{path}/details/{newest}"))
+        history = tuple(replace(c, tasks=self._tasks[1]) if c.id == newest else c for c in found.history)
         restore = self._with_reason(found.restore) if found.restore else None
-        return replace(found, history=history, restore=restore, counts=self._added(found.counts))
+        counts = self._added(found.counts)
+        return replace(found, history=history, restore=restore, counts=counts, interval_ms=self._interval_ms)
 
     def _added(self, now: Counts) -> Counts:
         if now.total < self._last.total:
@@ -138,15 +162,17 @@ class CheckpointReader:
             self._restore = replace(restore, reason=self.job.failure())
         return self._restore
 
-    def _ask_slowest(self, number: int) -> Slowest | None:
-        path = f"/jobs/{self.job.id}/checkpoints/details/{number}"
+    def _ask_tasks(self, path: str) -> tuple[Spent, ...]:
         try:
-            tasks = cluster.get(self.job.settings, path)["tasks"]
-            vertex = max(tasks, key=lambda key: tasks[key]["end_to_end_duration"], default="")
-            summary = cluster.get(self.job.settings, f"{path}/subtasks/{vertex}")["summary"] if vertex else {}
+            return tuple(self._summaries(path))
         except NotFound:  # Flink has dropped its details meanwhile
-            return None
-        return slowest(self._label(vertex), summary) if summary else None
+            return ()
+
+    def _summaries(self, path: str) -> Iterator[Spent]:
+        for vertex in cluster.get(self.job.settings, path)["tasks"]:
+            summary = cluster.get(self.job.settings, f"{path}/subtasks/{vertex}")["summary"]
+            if summary:
+                yield spent(self._label(vertex), summary)
 
     def _label(self, vertex: str) -> str:
         if vertex not in self._labels:
@@ -172,11 +198,11 @@ def parsed(answer: Mapping[str, Any], state: str, reason: str) -> Reading:
     )
 
 
-def slowest(task: str, summary: Mapping[str, Any]) -> Slowest:
+def spent(task: str, summary: Mapping[str, Any]) -> Spent:
     """Return the summary of a task's subtasks; of each figure the largest, at least 0."""
     duration = summary["checkpoint_duration"]
     figures = (summary["end_to_end_duration"], summary["start_delay"], summary["alignment"]["duration"])
-    return Slowest(task, *(max(float(each["max"]), 0.0) for each in (*figures, duration["sync"], duration["async"])))
+    return Spent(task, *(max(float(each["max"]), 0.0) for each in (*figures, duration["sync"], duration["async"])))
 
 
 def _checkpoint(entry: Mapping[str, Any]) -> Checkpoint:

@@ -1,11 +1,12 @@
 """Answers as Flink 2.3 gave them, shortened."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kernel_lib import checkpoints
-from kernel_lib.checkpoints import Checkpoint, CheckpointReader, Counts, Restore, Slowest
+from kernel_lib.checkpoints import Checkpoint, CheckpointReader, Counts, Restore, Spent
 from kernel_lib.job import Job
 from kernel_lib.settings import load
 
@@ -28,6 +29,7 @@ COMPLETED: dict[str, Any] = {
 }
 FAILED = COMPLETED | {"id": 68, "status": "FAILED", "failure_message": "Checkpoint expired before completing."}
 SAVEPOINT = COMPLETED | {"id": 66, "is_savepoint": True, "checkpoint_type": "SAVEPOINT"}
+UNALIGNED = COMPLETED | {"checkpoint_type": "UNALIGNED_CHECKPOINT", "processed_data": 900, "persisted_data": 700}
 PENDING = COMPLETED | {"id": 69, "status": "IN_PROGRESS", "end_to_end_duration": -1, "num_acknowledged_subtasks": 3}
 RESTORED = {"id": 25, "restore_timestamp": 1795395053183, "is_savepoint": False}
 
@@ -61,6 +63,20 @@ def test_a_savepoint_a_failure_and_one_under_way_are_told_apart() -> None:
     assert (pending.status, pending.milliseconds, pending.acknowledged) == ("under way", 0.0, 3)
 
 
+def test_an_unaligned_checkpoint_is_told_from_an_aligned_one() -> None:
+    aligned, savepoint, unaligned = (
+        checkpoints.parsed(answer(entry), "RUNNING", "").history[0] for entry in (COMPLETED, SAVEPOINT, UNALIGNED)
+    )
+    assert (aligned.unaligned, savepoint.unaligned, unaligned.unaligned) == (False, False, True)
+    assert (unaligned.in_flight, unaligned.persisted) == (900, 700)
+
+
+def test_the_slowest_task_need_not_be_the_one_that_aligned_longest() -> None:
+    tasks = (Spent("read", 20, 1, 0, 2, 3), Spent("count", 30, 1, 25, 2, 3), Spent("write", 60, 50, 0, 2, 3))
+    found = replace(checkpoints.parsed(answer(COMPLETED), "RUNNING", "").history[0], tasks=tasks)
+    assert (found.slowest, found.longest_aligned) == (tasks[2], tasks[1])
+
+
 def test_the_last_failure_is_known_when_it_has_left_the_history() -> None:
     last = checkpoints.parsed(answer(COMPLETED, failed=FAILED), "RUNNING", "").last_failed
     assert last
@@ -74,7 +90,7 @@ def test_a_task_s_time_is_taken_apart() -> None:
         "alignment": {"duration": statistics(-1)},
         "checkpoint_duration": {"sync": statistics(1), "async": statistics(3)},
     }
-    assert checkpoints.slowest("count", summary) == Slowest("count", 92.0, 15.0, 0.0, 1.0, 3.0)
+    assert checkpoints.spent("count", summary) == Spent("count", 92.0, 15.0, 0.0, 1.0, 3.0)
 
 
 @pytest.mark.usefixtures("empty_home")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kernel_lib.checkpoints import Checkpoint, Counts, Reading, Restore, Slowest
+from kernel_lib.checkpoints import Checkpoint, Counts, Reading, Restore, Spent
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.job import Job
 from kernel_lib.plots import checkpoints, refresher
@@ -15,6 +15,7 @@ from kernel_lib.waiting import wait_until
 from tests.plots.drawn import missing_columns
 
 NAME = "checkpoints of a test"
+COUNT = Spent("count per window", 30, 1, 4, 3, 4)
 
 
 def checkpoint(number: int, *, status: str = "completed", at: float | None = None, **other: Any) -> Checkpoint:
@@ -40,10 +41,50 @@ def name() -> Iterator[str]:
 
 
 def test_a_job_that_is_well_is_said_in_one_sentence() -> None:
-    history = (checkpoint(41), checkpoint(42))
-    assert checkpoints.checkpoint_sentence(reading(*history), history, 43.0) == (
-        "Checkpoint 42 took 35 ms for 12 kB of state, 1.0 s after the one before; none of 42 failed."
+    history = (checkpoint(41), checkpoint(42, tasks=(COUNT,)))
+    assert checkpoints.checkpoint_sentence(reading(*history, interval_ms=1000.0), history, 43.0) == (
+        "Checkpoint 42 took 35 ms for 12 kB of state, 1.0 s after the one before (one is due every 1 s); "
+        "its barriers were aligned within 4 ms, the longest in count per window; none of 42 failed."
     )
+
+
+def test_the_interval_is_said_before_there_are_two_checkpoints() -> None:
+    first = (checkpoint(1),)
+    assert checkpoints.checkpoint_sentence(reading(*first, total=1, interval_ms=10_000.0), first, 2.0).startswith(
+        "Checkpoint 1 took 35 ms for 12 kB of state, one is due every 10 s; "
+    )
+    assert checkpoints.checkpoint_sentence(reading(total=0, interval_ms=10_000.0), (), 2.0) == (
+        "No checkpoint is complete so far, one is due every 10 s."
+    )
+
+
+@pytest.mark.parametrize(
+    ("newest", "words"),
+    [
+        (checkpoint(1), "its barriers were aligned"),
+        (checkpoint(1, tasks=(replace(COUNT, alignment=0.0),)), "its barriers were aligned at once"),
+        (
+            checkpoint(1, tasks=(COUNT, replace(COUNT, task="write", alignment=1500.0))),
+            "its barriers were aligned within 1.5 s, the longest in write",
+        ),
+        (
+            checkpoint(1, kind="unaligned checkpoint", persisted=40_000),
+            "it is unaligned, with 40 kB of records in flight",
+        ),
+        (
+            checkpoint(1, kind="unaligned checkpoint", persisted=40_000, tasks=(COUNT,)),
+            "it is unaligned, with 40 kB of records in flight, its barriers came within 4 ms, "
+            "the longest in count per window",
+        ),
+    ],
+)
+def test_alignment_is_said_in_words(newest: Checkpoint, words: str) -> None:
+    assert checkpoints.alignment_words(newest) == words
+
+
+def test_hovering_says_how_a_checkpoint_was_aligned_once_it_is_complete() -> None:
+    columns = checkpoints.bar_columns([checkpoint(1, tasks=(COUNT,)), checkpoint(2, status="under way")], now=3.0)
+    assert columns["alignment"] == [checkpoints.alignment_words(checkpoint(1, tasks=(COUNT,))), "not complete"]
 
 
 def test_failures_and_restores_are_said_with_the_reason() -> None:
@@ -57,7 +98,7 @@ def test_failures_and_restores_are_said_with_the_reason() -> None:
         restore=Restore(59.0, 57, False, "the TaskManager was lost."),
     )
     assert checkpoints.checkpoint_sentence(found, history, 61.0) == (
-        "Checkpoint 60 took 35 ms for 12 kB of state, 3.0 s after the one before; "
+        "Checkpoint 60 took 35 ms for 12 kB of state, 3.0 s after the one before; its barriers were aligned; "
         "2 of 60 failed, the last that had begun because of: The job has failed; "
         "the job was restored once, from checkpoint 57 because of: the TaskManager was lost."
     )
@@ -89,10 +130,9 @@ def test_known_checkpoints_are_kept_for_the_time_shown() -> None:
     assert list(later) == [50, 140]
 
 
-def test_what_was_known_of_the_slowest_task_stays() -> None:
-    slowest = Slowest("count", 30, 1, 2, 3, 4)
-    known = checkpoints.merged({}, [checkpoint(1, slowest=slowest)], now=2.0)
-    assert checkpoints.merged(known, [checkpoint(1)], now=3.0)[1].slowest == slowest
+def test_what_was_known_of_the_tasks_stays() -> None:
+    known = checkpoints.merged({}, [checkpoint(1, tasks=(COUNT,))], now=2.0)
+    assert checkpoints.merged(known, [checkpoint(1)], now=3.0)[1].slowest == COUNT
 
 
 def test_a_checkpoint_that_was_lost_under_way_is_dropped() -> None:

@@ -14,7 +14,8 @@ from kernel_lib.waiting import wait_until
 pytestmark = pytest.mark.alone
 
 WELL = (
-    r"^Checkpoint \d+ took [\d.]+ m?s for [\d.]+ \w+ of state, [\d.]+ s after the one before; "
+    r"^Checkpoint \d+ took [\d.]+ m?s for [\d.]+ \w+ of state, [\d.]+ s after the one before \(one is due every 1 s\); "
+    r"its barriers were aligned( at once| within [\d.]+ m?s, the longest in [^;]+); "
     r"none of ([5-9]|\d\d+) failed( \(\d+ more could not begin: a task was not running\))?\.$"
 )
 
