@@ -34,6 +34,7 @@ ORDER = (
     "index_documents_per_second",
     "pictures_cpu_percent",
     "memory_megabytes",
+    "pipeline_cpu_percent",
     "idle_cpu_percent",
 )
 

@@ -1,4 +1,4 @@
-"""Measure what the services take: processor time while nothing runs, memory, and documents indexed in a second."""
+"""Measure what the services take: processor time with the pipeline and with nothing, memory, documents indexed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,33 @@ import psutil
 
 from infra.bench import ingest
 from infra.bench.figures import Figure
+from infra.bench.latency import let_run
 from infra.layout import Layout
 from infra.stack import processes
-from kernel_lib import indexer, indices, topics
+from kernel_lib import indexer, indices, pipeline, producer, topics
 from kernel_lib.settings import Settings
-from kernel_lib.waiting import wait_until
 
 INDEXED = "user-events"
+PIPELINE_RATE = 1_000
 
 
 def idle(where: Layout, *, seconds: float) -> Iterator[Figure]:
     """Yield how much of one core all services take while no job runs and nobody sends."""
     services = processes(where)
-    before, begun = _cpu_seconds(services), time.monotonic()
-    wait_until(lambda: time.monotonic() - begun > seconds, seconds + 5, "the measurement to end", interval_seconds=0.2)
-    percent = 100 * (_cpu_seconds(services) - before) / (time.monotonic() - begun)
+    percent = _cpu_percent(services, seconds)
     yield Figure("idle_cpu_percent", percent, "< 30", f"of one core, {len(services)} processes over {seconds:.0f} s")
+
+
+def pipeline_at_work(where: Layout, settings: Settings, *, seconds: float, warm_up_seconds: float) -> Iterator[Figure]:
+    """Yield how much of one core the services and producers take while the course's pipeline runs."""
+    words = pipeline.start(events_per_second=PIPELINE_RATE, settings=settings)
+    let_run(time.time() + warm_up_seconds)
+    senders = [psutil.Process(each.pid) for each in producer.running(pipeline.NAME)]
+    percent = _cpu_percent([*processes(where), *senders], seconds)
+    pipeline.stop(settings=settings)
+    topics.delete(*topics.list_names(settings=settings), settings=settings)
+    conditions = f"of one core, services and producers over {seconds:.0f} s; {words}, parallelism 1"
+    yield Figure("pipeline_cpu_percent", percent, "< 120", conditions)
 
 
 def memory(where: Layout) -> Iterator[Figure]:
@@ -49,6 +60,12 @@ def indexing(settings: Settings, *, documents: int) -> Iterator[Figure]:
     indices.delete(INDEXED, settings=settings)
     conditions = f"{documents:,} user events, one node, start of the process included"
     yield Figure("index_documents_per_second", documents / seconds, "> 15,000", conditions)
+
+
+def _cpu_percent(observed: list[psutil.Process], seconds: float) -> float:
+    before, begun = _cpu_seconds(observed), time.monotonic()
+    let_run(time.time() + seconds)
+    return 100 * (_cpu_seconds(observed) - before) / (time.monotonic() - begun)
 
 
 def _cpu_seconds(services: list[psutil.Process]) -> float:

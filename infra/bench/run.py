@@ -41,7 +41,8 @@ def _quick(where: Layout) -> Iterator[Figure]:
 
 
 def _whole(where: Layout) -> Iterator[Figure]:
-    yield from course_jobs.measure(load(namespace="bench"), events=400_000)
+    settings = load(namespace="bench")
+    yield from course_jobs.measure(settings, events=400_000)
     yield from _measurements(
         where,
         idle_seconds=30,
@@ -52,6 +53,7 @@ def _whole(where: Layout) -> Iterator[Figure]:
         changes=100,
         documents=400_000,
     )
+    yield from resources.pipeline_at_work(where, settings, seconds=30, warm_up_seconds=30)
 
 
 def _measurements(
