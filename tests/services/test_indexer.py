@@ -1,38 +1,21 @@
-"""The indexer on the real services; tests/test_indexer.py has what needs none."""
+"""What the indexer makes of records, on the real services; tests/test_indexer.py has what needs none."""
 
-import os
 import secrets
-import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import msgspec
-import psutil
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
-from elasticsearch.helpers import scan
 
-from kernel_lib import groups, indexer, indices, producer, services, topics
-from kernel_lib.errors import (
-    AuthenticationFailed,
-    CourseError,
-    IndexerFailed,
-    NotFound,
-    PermissionRefused,
-    ServiceUnavailable,
-    WaitTimeout,
-)
-from kernel_lib.indexer import Indexer
+from kernel_lib import groups, indexer, indices, topics
+from kernel_lib.errors import CourseError, PermissionRefused
 from kernel_lib.records import DeadLetter
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
+from tests.services.indexing import found, send, sent
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("indexed_topic")
 EVENT = {
     "eventId": "hand-1",
     "timestamp": "2026-01-31T12:00:00.000Z",
@@ -47,32 +30,6 @@ EVENT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def cleaned(settings: Settings) -> Iterator[None]:
-    topics.create("user-events")
-    yield
-    producer.stop_all()
-    indexer.stop_all()
-
-
-def send(count: int, events_per_second: float = 5_000) -> None:
-    assert (
-        producer.start("user-events", events_per_second=events_per_second, count=count).wait(90).acknowledged == count
-    )
-
-
-def sent() -> dict[str, Any]:
-    """What is in the topic, by id."""
-    return {(event := record.json())["eventId"]: event for record in topics.read("user-events", limit=1_000_000)}
-
-
-def found(settings: Settings, index: str = "user-events") -> dict[str, Any]:
-    """What is in the index, by id."""
-    indices.count(index)
-    hits = scan(indices.client(settings), index=settings.index(index), size=5_000)
-    return {hit["_id"]: hit["_source"] for hit in hits}
-
-
 def event(**changes: object) -> bytes:
     return msgspec.json.encode(EVENT | changes)
 
@@ -83,10 +40,6 @@ def letters() -> dict[str, DeadLetter]:
     decoded = [msgspec.json.decode(record.value or b"", type=DeadLetter) for record in records]
     assert len({(letter.topic, letter.partition, letter.offset) for letter in decoded}) == len(decoded)
     return {letter.value: letter for letter in decoded}
-
-
-def until_busy(copy: Indexer) -> None:
-    wait_until(lambda: copy.stats.indexed > 0, 30, "the first documents", interval_seconds=0.01)
 
 
 def test_every_event_becomes_one_document_with_all_its_fields(settings: Settings) -> None:
@@ -208,72 +161,6 @@ def test_records_without_an_id_of_their_own_are_known_by_their_place(settings: S
     assert indices.search("letters", {"range": {"count": {"gt": 5}}}).total == 1
 
 
-def test_after_its_kill_the_next_one_indexes_every_event_once(settings: Settings) -> None:
-    """Fails when a document has another id when it is written again."""
-    send(60_000, 60_000)
-    copy = indexer.start("user-events")
-    until_busy(copy)
-    copy.kill()
-    assert 0 < indices.count("user-events") < 60_000
-    again = indexer.start("user-events")
-    until_busy(again)
-    again.kill()
-    last = indexer.start("user-events")
-    last.wait_caught_up(60)
-    assert found(settings) == sent()
-    assert sum(groups.lag(last.group, "user-events").values()) == 0
-
-
-@pytest.mark.alone
-def test_every_event_is_there_after_elasticsearch_was_dead_for_20_seconds(settings: Settings) -> None:
-    """Fails when a batch that could not be written is left out, or is not tried again for long enough."""
-    shop = producer.start("user-events", events_per_second=1_000)
-    copy = indexer.start("user-events")
-    until_busy(copy)
-    services.kill("elasticsearch")
-    try:
-        wait_until(lambda: copy.stats.outage_seconds > 20, 60, "an outage of 20 s")
-        assert "Elasticsearch at http" in copy.stats.problem
-        assert "does not answer" in copy.stats.problem
-        assert copy.stats.lag > 10_000
-    finally:
-        services.start("elasticsearch")
-    shop.stop()
-    assert copy.wait_caught_up(60).problem == ""
-    assert found(settings) == sent()
-
-
-@pytest.mark.alone
-def test_what_it_could_not_write_before_its_kill_the_next_one_writes(settings: Settings) -> None:
-    """Fails when offsets are committed before Elasticsearch has the documents."""
-    copy = indexer.start("user-events")
-    services.kill("elasticsearch")
-    try:
-        send(2_000)
-        wait_until(lambda: copy.stats.retries > 5, 20, "attempts to write")
-        copy.kill()
-    finally:
-        services.start("elasticsearch")
-    indexer.start("user-events").wait_caught_up(60)
-    assert found(settings) == sent()
-
-
-@pytest.mark.alone
-def test_elasticsearch_that_is_frozen_is_told_and_waited_for(settings: Settings) -> None:
-    """Fails when it is not told how long a request has been without an answer."""
-    shop = producer.start("user-events", events_per_second=1_000)
-    copy = indexer.start("user-events")
-    until_busy(copy)
-    services.pause("elasticsearch")
-    try:
-        wait_until(lambda: "has not answered for" in copy.stats.problem, 20, "the problem to be told")
-    finally:
-        services.resume("elasticsearch")
-    shop.stop()
-    assert copy.wait_caught_up(60).problem == ""
-    assert found(settings) == sent()
-
-
 def test_records_of_transactions_are_indexed_when_committed_and_markers_leave_no_lag(settings: Settings) -> None:
     """Fails when aborted records are read, or when the end behind a transaction's marker is never reached."""
     topics.create("letters", partitions=1)
@@ -343,82 +230,12 @@ def test_two_indices_of_a_topic_are_filled_each_from_where_it_was(settings: Sett
     assert found(settings) == found(settings, "copies") == sent()
 
 
-def test_starting_again_replaces_the_predecessor() -> None:
-    """Fails when the predecessor is not stopped."""
-    first = indexer.start("user-events")
-    second = indexer.start("user-events")
-    assert not first.alive
-    assert indexer.running() == [second]
-    indexer.stop_all()
-    assert indexer.running() == []
-    assert second.stats.problem == ""
-
-
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
-def test_an_indexer_ends_with_the_process_that_started_it(settings: Settings, ending: signal.Signals) -> None:
-    """Fails when neither the end of standard input nor of the parent is heard."""
-    program = "import signal; from kernel_lib import indexer; print(indexer.start('user-events').pid, flush=True); "
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program + "signal.pause()"], stdout=subprocess.PIPE, cwd=ROOT, env=dict(os.environ)
-    )
-    assert parent.stdout
-    pid = int(parent.stdout.readline())
-    parent.send_signal(ending)
-    parent.wait(10)
-    parent.stdout.close()
-    wait_until(lambda: not psutil.pid_exists(pid), 10, "the indexer to end")
-
-
-def test_no_password_is_on_the_command_line_or_in_the_environment(settings: Settings) -> None:
-    """Fails when the order is an argument."""
-    copy = indexer.start("user-events")
-    process = psutil.Process(copy.pid)
-    shown = " ".join([*process.cmdline(), *process.environ().values(), repr(copy), copy.stats.text])
-    passwords = (settings.sasl_password, settings.elasticsearch_password, settings.supervisor_password)
-    assert not any(password.get_secret_value() in shown for password in passwords)
-
-
-def test_an_indexer_that_is_gone_says_so(settings: Settings) -> None:
-    """Fails when the code with which the process ended is not told."""
-    copy = indexer.start("user-events")
-    os.kill(copy.pid, signal.SIGKILL)
-    wait_until(lambda: not copy.alive, 10, "its end")
-    assert "ended with code -9" in copy.stats.problem
-    with pytest.raises(IndexerFailed, match="does not run any more"):
-        copy.wait_caught_up(10)
-
-
-def test_who_waits_in_vain_is_told_how_far_it_is(settings: Settings) -> None:
-    """Fails when the figures are not part of the error."""
-    copy = indexer.start("user-events")
-    topics.delete("dead-letters")
-    topics.write("user-events", b"no JSON")
-    with pytest.raises(WaitTimeout, match="the indexer of user-events to catch up") as caught:
-        copy.wait_caught_up(1)
-    assert "0 indexed, 0 rejected" in caught.value.cause
-
-
-def test_a_missing_topic_is_not_found() -> None:
-    """Fails when the index is made before the topic is looked for."""
-    with pytest.raises(NotFound, match="nowhere"):
-        indexer.start("nowhere")
-    assert indices.list_names() == []
-
-
 def test_an_index_with_other_types_is_told_in_elasticsearchs_words() -> None:
     """Fails when an index that exists is left as it is."""
     indices.put("user-events", {"duration": {"type": "date"}})
     with pytest.raises(CourseError) as caught:
         indexer.start("user-events")
     assert "cannot be changed from type [date] to [double]" in caught.value.cause
-
-
-@pytest.mark.parametrize("password", ["sasl_password", "elasticsearch_password"])
-def test_a_wrong_password_starts_no_indexer(password: str) -> None:
-    """Fails when the process alone meets what Kafka and Elasticsearch say."""
-    with pytest.raises(AuthenticationFailed):
-        indexer.start("user-events", settings=load(**{password: "wrong"}))
-    assert indexer.running() == []
 
 
 def test_an_index_outside_the_prefix_is_refused_and_leaves_no_template(settings: Settings) -> None:
@@ -428,11 +245,3 @@ def test_an_index_outside_the_prefix_is_refused_and_leaves_no_template(settings:
         indexer.start("user-events", settings=outside)
     templates = indices.client(settings).indices.get_index_template()["index_templates"]
     assert outside.index("user-events") not in {template["name"] for template in templates}
-
-
-@pytest.mark.parametrize("address", ["kafka_bootstrap_servers", "elasticsearch_url"])
-def test_a_closed_port_starts_no_indexer(address: str, unused_port: int) -> None:
-    """Fails when the process alone meets what Kafka and Elasticsearch say."""
-    closed = f"127.0.0.1:{unused_port}"
-    with pytest.raises(ServiceUnavailable, match=closed):
-        indexer.start("user-events", settings=load(**{address: f"http://{closed}" if "url" in address else closed}))
