@@ -29,6 +29,7 @@ ORDER = (
     "exact_latency_p99_ms",
     "window_p95_ms",
     "cep_p95_ms",
+    "metrics_age_p95_ms",
     "knob_p95_ms",
     "submit_seconds",
     "index_documents_per_second",

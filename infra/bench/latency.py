@@ -1,4 +1,4 @@
-"""Measure how long an event, a window's result, a change of a parameter and a submit take."""
+"""Measure how long an event, a window's result, a metric, a change of a parameter and a submit take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.bench.figures import Figure, middle, quantile, runs
-from kernel_lib import controls, jobs, live, producer, topics
+from kernel_lib import controls, jobs, live, producer, task_metrics, topics
 from kernel_lib.settings import Settings
 from kernel_lib.timestamps import epoch_ms
 from kernel_lib.waiting import wait_until
@@ -16,6 +16,7 @@ RATE = 1_000
 CHECKPOINT_MS = 1_000
 OUT_OF_ORDERNESS_SECONDS = 0.5
 _LOOK_SECONDS = 0.005
+_GLANCE_SECONDS = 0.1
 SINKS = ("processed-events", "metrics", "acknowledgements")
 
 
@@ -30,6 +31,7 @@ def measure(
         yield from _fast_lane(settings, seconds, warm_up_seconds)
         yield _exact_lane(settings, seconds, warm_up_seconds)
         yield _window(settings, seconds, warm_up_seconds)
+        yield _metrics(settings, seconds, warm_up_seconds)
         yield _knob(settings, changes)
         yield _submit(settings, submits)
 
@@ -86,6 +88,24 @@ def _window(settings: Settings, seconds: float, warm_up_seconds: float) -> Figur
     bound = f", 1 s windows, out-of-orderness bound {OUT_OF_ORDERNESS_SECONDS * 1000:.0f} ms"
     conditions = f"{_conditions('broker append minus window end and bound', bound)}, {len(waits):,} results"
     return Figure("window_p95_ms", quantile(waits, 0.95), "< 300", conditions)
+
+
+def _metrics(settings: Settings, seconds: float, warm_up_seconds: float) -> Figure:
+    options: dict[str, Any] = {"out_of_orderness_seconds": OUT_OF_ORDERNESS_SECONDS, "passed": ""}
+    job = jobs.submit("count_events", settings=settings, **options).wait_running()
+    read, begins = task_metrics.of(job), time.time() + warm_up_seconds
+    ages: list[float] = []
+
+    def over() -> bool:
+        watermark_ms, now = read().watermark_ms, time.time()
+        if watermark_ms is not None and now > begins:
+            ages.append((now - OUT_OF_ORDERNESS_SECONDS) * 1000 - watermark_ms)
+        return now > begins + seconds
+
+    wait_until(over, seconds + 60, "the metrics", interval_seconds=_GLANCE_SECONDS)
+    job.cancel()
+    conditions = f"age of the watermark that Flink's metrics show, bound taken off, {_conditions('this process')}"
+    return Figure("metrics_age_p95_ms", quantile(ages, 0.95), "< 1,000", f"{conditions}, {len(ages):,} readings")
 
 
 def _knob(settings: Settings, changes: int) -> Figure:
