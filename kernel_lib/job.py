@@ -82,8 +82,12 @@ class Job:
         return self
 
     def wait_finished(self, timeout_seconds: float = END_SECONDS) -> Job:
-        """Wait until a job whose source has an end has finished. Raises JobFailed if it ends otherwise, WaitTimeout."""
+        """Wait until a job whose source has an end has finished and its results can be read.
+
+        Raises JobFailed if it ends otherwise, WaitTimeout.
+        """
         wait_until(self._finished, timeout_seconds, f"job {self.name} to finish")
+        topic_ends.wait_committed(job_notes.written(self.parameters()), timeout_seconds, settings=self.settings)
         return self
 
     def cancel(self, timeout_seconds: float = END_SECONDS) -> None:
@@ -338,7 +342,6 @@ class Job:
         how = {"drain": True, "formatType": "NATIVE"} if drain else {"drain": False}
         location = self._write_savepoint("stop", {**how, **self._target("targetDirectory")})
         self.wait_finished(timeout_seconds)
-        topic_ends.wait_committed(job_notes.written(self.parameters()), timeout_seconds, settings=self.settings)
         return location
 
     def _target(self, field_name: str) -> dict[str, str]:
