@@ -12,7 +12,7 @@ from infra.bench.figures import Figure
 from infra.bench.latency import let_run
 from infra.layout import Layout
 from infra.stack import processes
-from kernel_lib import indexer, indices, pipeline, producer, topics
+from kernel_lib import indexer, indices, pipeline, producer, services, topics
 from kernel_lib.settings import Settings
 
 INDEXED = "user-events"
@@ -41,11 +41,11 @@ def pipeline_at_work(where: Layout, settings: Settings, *, seconds: float, warm_
 def memory(where: Layout) -> Iterator[Figure]:
     """Yield the memory of all services, this process and its gateway to Flink, as proportional set size."""
     own = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    everything = {process.pid: process for process in [*processes(where), *own]}
-    total = sum(process.memory_full_info().pss for process in everything.values()) / 1e6
-    yield Figure(
-        "memory_megabytes", total, "< 4,000", "proportional set size of services, this process and its gateway"
-    )
+    everything = {process.pid: _megabytes(process) for process in [*processes(where), *own]}
+    largest = sorted(((everything.get(each.pid, 0.0), each.name) for each in services.statuses()), reverse=True)[:5]
+    words = ", ".join(f"{name} {size:,.0f}" for size, name in largest)
+    conditions = f"proportional set size of services, this process and its gateway, after the rows above; {words}"
+    yield Figure("memory_megabytes", sum(everything.values()), "< 4,000", conditions)
 
 
 def indexing(settings: Settings, *, documents: int) -> Iterator[Figure]:
@@ -60,6 +60,10 @@ def indexing(settings: Settings, *, documents: int) -> Iterator[Figure]:
     indices.delete(INDEXED, settings=settings)
     conditions = f"{documents:,} user events, one node, start of the process included"
     yield Figure("index_documents_per_second", documents / seconds, "> 15,000", conditions)
+
+
+def _megabytes(process: psutil.Process) -> float:
+    return float(process.memory_full_info().pss / 1e6)
 
 
 def _cpu_percent(observed: list[psutil.Process], seconds: float) -> float:
