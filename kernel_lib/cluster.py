@@ -33,6 +33,11 @@ _CAUSED_BY = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+[\w$]+)(?:: (.*))?$"
 _LIBRARY = ("/site-packages/", "/lib/python3", "<frozen")
 
 
+def in_metrics(name: str) -> str:
+    """Return a name as Flink writes it into those of metrics."""
+    return re.sub(r"[^\w-]", "_", name)
+
+
 def get(settings: Settings, path: str, **query: str) -> Any:
     """Return the JSON that GET `path` answers; raises NotFound and ServiceUnavailable."""
     return call(settings, "GET", path + (f"?{urlencode(query)}" if query else ""))

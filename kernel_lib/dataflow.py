@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kernel_lib import jobs, task_metrics, topics
+from kernel_lib import cluster, jobs, task_metrics, topics
 from kernel_lib.job import Graph as JobPlan
 from kernel_lib.job import Job, Vertex
 from kernel_lib.records import EVENT_TYPES
@@ -66,22 +66,32 @@ class Graph:
 
 
 class Rates:
-    """How fast counters grew over the last few readings; Flink renews its figures each at another moment."""
+    """How fast counters grew over the last few readings; Flink renews its figures each at another moment.
 
-    def __init__(self, readings: int = READINGS) -> None:
+    One that is less than before was reset and counts `from_zero`; else it went back, and has not grown.
+    """
+
+    def __init__(self, readings: int = READINGS, *, from_zero: bool = True) -> None:
         self._readings: deque[tuple[float, Mapping[str, float]]] = deque(maxlen=readings)
+        self._from_zero = from_zero
 
     def of(self, counters: Mapping[str, float], *, now: float | None = None) -> dict[str, float]:
         """Return the growth per second since the oldest reading that is kept; {} at first."""
         self._readings.append((time.monotonic() if now is None else now, counters))
-        return per_second(self._readings[0], self._readings[-1]) if len(self._readings) > 1 else {}
+        if len(self._readings) < 2:
+            return {}
+        return per_second(self._readings[0], self._readings[-1], from_zero=self._from_zero)
 
 
-def per_second(before: tuple[float, Mapping[str, float]], now: tuple[float, Mapping[str, float]]) -> dict[str, float]:
-    """Return the growth per second of the counters in both readings; one that was reset counts from 0."""
+def per_second(
+    before: tuple[float, Mapping[str, float]], now: tuple[float, Mapping[str, float]], *, from_zero: bool = True
+) -> dict[str, float]:
+    """Return the growth per second of the counters in both readings, as `Rates` has it."""
     seconds = max(now[0] - before[0], 0.001)
     grown = {name: (value, before[1][name]) for name, value in now[1].items() if name in before[1]}
-    return {name: (new - old if new >= old else new) / seconds for name, (new, old) in grown.items()}
+    return {
+        name: (new - old if new >= old else new if from_zero else 0.0) / seconds for name, (new, old) in grown.items()
+    }
 
 
 class JobReader:
@@ -90,7 +100,7 @@ class JobReader:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._read = task_metrics.of(job)
-        self._rates = Rates()
+        self._rates, self._read_rates = Rates(), Rates(from_zero=False)
         self._before: deque[Reading] = deque(maxlen=READINGS)
         self._parameters: dict[str, str] = {}
 
@@ -102,8 +112,23 @@ class JobReader:
         now = self._read()
         loads = task_metrics.shares(self._before[0], now) if self._before else {}
         self._before.append(now)
-        rates = self._rates.of(_counters(now), now=now.at)
+        rates = self._rates.of(_counters(now), now=now.at) | self._rates_by_topic(now)
         return job_graph(now.graph, rates, self._parameters, self._reason(now.state), loads)
+
+    def _rates_by_topic(self, now: Reading) -> dict[str, float]:
+        """Return what each source that reads several topics reads of each of them."""
+        names = {cluster.in_metrics(self.job.settings.named(topic)): topic for topic in _topics_read(self._parameters)}
+        offsets = {
+            f"{vertex.id} of {names[name]} {partition}": offset
+            for vertex in now.graph.vertices
+            for (name, partition), offset in now.offsets(vertex.id).items()
+            if name in names
+        }
+        found: dict[str, float] = {}
+        for place, rate in self._read_rates.of(offsets, now=now.at).items():
+            topic = place.rpartition(" ")[0]
+            found[topic] = found.get(topic, 0.0) + rate
+        return found
 
     def _reason(self, state: str) -> str:
         if state == "RUNNING":
@@ -139,9 +164,10 @@ def job_graph(
     for vertex in tasks.values():
         written = written_topic(vertex.name, parameters)
         if not inputs[vertex.id]:
-            read = read_topic(vertex.name, parameters)
-            nodes.append(topic_node(read))
-            arrows.append(Edge(f"topic {read}", vertex.id, rates.get(f"{vertex.id} out")))
+            read = read_topics(vertex.name, parameters)
+            nodes += map(topic_node, read)
+            of = {topic: f"{vertex.id} of {topic}" if len(read) > 1 else f"{vertex.id} out" for topic in read}
+            arrows += [Edge(f"topic {topic}", vertex.id, rates.get(of[topic])) for topic in read]
         elif written:
             nodes.append(topic_node(written))
             arrows.append(Edge(vertex.id, f"topic {written}", rates.get(f"{vertex.id} in")))
@@ -219,15 +245,19 @@ def topic_node(name: str, *, column: int | None = None) -> Node:
     return Node(f"topic {name}", name, "topic", f"topic {name}", column)
 
 
-def read_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
-    """Return the topic that a source task reads."""
+def read_topics(vertex_name: str, parameters: Mapping[str, str]) -> list[str]:
+    """Return the topics that a source task reads; [""] when that is not known."""
     if vertex_name == CONTROL_SOURCE:
-        return parameters.get("topic-control", "")
+        return [parameters.get("topic-control", "")]
     table = SOURCE.search(vertex_name)
-    source = parameters.get("source", "")
-    by_name = {topic.replace("-", "_"): topic for topic in source.split(";")}
+    several = _topics_read(parameters)
+    by_name = {topic.replace("-", "_"): topic for topic in several}
     named = table and (parameters.get(f"topic-{table['table']}") or by_name.get(table["table"].removeprefix("raw_")))
-    return named or source
+    return named.split(";") if named else several
+
+
+def _topics_read(parameters: Mapping[str, str]) -> list[str]:
+    return parameters.get("source", "").split(";")
 
 
 def written_topic(vertex_name: str, parameters: Mapping[str, str]) -> str:
@@ -247,7 +277,7 @@ def task_label(vertex_name: str, parameters: Mapping[str, str]) -> str:
     if written:
         return f"write {written}"
     if vertex_name.startswith("Source: "):
-        return f"read {read_topic(vertex_name, parameters)}"
+        return f"read {', '.join(read_topics(vertex_name, parameters))}"
     return next((words for pattern, words in LABELS if pattern.search(vertex_name)), vertex_name)
 
 

@@ -310,8 +310,7 @@ class Job:
 
     def _partition(self, topic: str) -> str:
         """Return the pattern of what the names of a partition's metrics have before its number."""
-        name = re.sub(r"[^\w-]", "_", self.settings.named(topic))
-        return rf"\.topic\.{re.escape(name)}\.partition\."
+        return rf"\.topic\.{re.escape(cluster.in_metrics(self.settings.named(topic)))}\.partition\."
 
     def _source_metrics(
         self, nodes: list[dict[str, Any]], metric: re.Pattern[str], agg: str, *, reading: Sequence[str] = ()

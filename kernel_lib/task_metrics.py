@@ -30,6 +30,7 @@ NAMES_SECONDS = 3.0
 # Before its first watermark a task reports the least number there is.
 NO_WATERMARK = -(2**63)
 _TASK = {*_TIMES, "currentInputWatermark", "numRecordsIn", "numRecordsOut"}
+_OFFSET = re.compile(r"\.topic\.(?P<topic>[\w-]+)\.partition\.(?P<partition>\d+)\.currentOffset$")
 _SPLIT = re.compile(r"\.split\.(?P<topic>.+)-(?P<partition>\d+)\.watermark\.currentWatermark$")
 
 
@@ -51,6 +52,19 @@ class Reading:
         """Return a metric by subtask."""
         subtasks = self.values.get(vertex, {})
         return {number: metrics[metric] for number, metrics in subtasks.items() if metric in metrics}
+
+    def offsets(self, vertex: str) -> dict[tuple[str, int], float]:
+        """Return, by topic (`cluster.in_metrics` of its name) and partition, the offset of the newest record read.
+
+        A partition is missing until its first record since the task began.
+        """
+        found = {}
+        for metrics in self.values.get(vertex, {}).values():
+            for name, value in metrics.items():
+                place = _OFFSET.search(name)
+                if place and value >= 0:
+                    found[place["topic"], int(place["partition"])] = value
+        return found
 
     @property
     def watermark_ms(self) -> int | None:
@@ -170,7 +184,7 @@ def successor(job: Job) -> Job:
 
 def is_wanted(metric: str) -> bool:
     """Say whether a metric, without its subtask, is one that pictures need."""
-    return metric in _TASK or _SPLIT.search(metric) is not None
+    return metric in _TASK or any(pattern.search(metric) for pattern in (_SPLIT, _OFFSET))
 
 
 def by_subtask(answer: list[dict[str, Any]]) -> dict[int, dict[str, float]]:

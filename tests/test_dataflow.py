@@ -51,6 +51,22 @@ def test_a_job_is_drawn_between_the_topics_it_reads_and_writes() -> None:
     assert Edge("c", "topic metrics", 5.0) in graph.edges
 
 
+def test_a_source_of_several_topics_has_an_arrow_from_each() -> None:
+    several = {**PARAMETERS, "source": "user-events;transactions", "topic-source": "user-events;transactions"}
+    graph = dataflow.job_graph(PLAN, {"a out": 60.0, "a of user-events": 50.0}, several, "")
+    assert Edge("topic user-events", "a", 50.0) in graph.edges
+    assert Edge("topic transactions", "a", None) in graph.edges
+    assert {node.label for node in graph.nodes if node.kind == "topic"} == {"user-events", "transactions", "metrics"}
+    assert "read user-events, transactions" in {node.label for node in graph.nodes}
+
+
+def test_offsets_that_went_back_have_not_grown() -> None:
+    """Flink reads again from the last checkpoint after a failure."""
+    rates = dataflow.Rates(from_zero=False)
+    rates.of({"x": 500}, now=0.0)
+    assert rates.of({"x": 480}, now=2.0) == {"x": 0.0}
+
+
 def test_a_rate_that_is_not_known_yet_is_none() -> None:
     assert {edge.per_second for edge in dataflow.job_graph(PLAN, {}, PARAMETERS, "").edges} == {None}
 

@@ -27,8 +27,10 @@ def test_the_pipeline_carries_what_is_sent_and_stops_with_every_event_counted(ru
 
     def flows() -> bool:
         rates = {(edge.source, edge.target): edge.per_second or 0 for edge in read().edges}
+        letters = [rates.get((f"topic {topic}", "job dead_letters"), 0) for topic in pipeline.STREAMS]
         produced = rates[("producers", "topic user-events")]
-        return produced > 50 and rates.get(("job count_events", "topic processed-events"), 0) > 50
+        counted = rates.get(("job count_events", "topic processed-events"), 0)
+        return produced > 50 and counted > 50 and all(letters)
 
     wait_until(flows, 60, "records on every arrow", interval_seconds=1)
     wait_until(lambda: alerts(running) > 3, 60, "frauds and anomalies to be found")
