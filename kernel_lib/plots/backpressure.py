@@ -76,9 +76,14 @@ def verdict_sentence(verdict: Verdict, tasks: Mapping[str, Shares], labels: Mapp
         busiest = max(tasks, key=lambda key: tasks[key].busiest, default=None)
         if busiest is None:
             return "No task has reported how it spends its time yet."
-        return f"No task is held back; the busiest is {labels[busiest]}, busy {tasks[busiest].busiest:.0%}."
+        return f"No task is held back; the busiest is {labels[busiest]}, {_busy(tasks[busiest])}."
     held = ", ".join(f"{labels[key]} ({tasks[key].backpressured:.0%} of its time)" for key in verdict.held_back)
-    return f"{labels[verdict.cause]} is the cause: busy {tasks[verdict.cause].busiest:.0%}. It holds back {held}."
+    return f"{labels[verdict.cause]} is the cause: {_busy(tasks[verdict.cause])}. It holds back {held}."
+
+
+def _busy(load: Shares) -> str:
+    of_all, of_busiest = f"{load.busy:.0%}", f"{load.busiest:.0%}"
+    return f"busy {of_all}" if of_all == of_busiest else f"busy {of_all}, its busiest subtask {of_busiest}"
 
 
 def band_columns(samples: Sequence[Sample], order: Sequence[str], part: str) -> Columns:

@@ -32,7 +32,9 @@ def test_the_slow_task_is_the_cause_not_the_one_that_waits_for_it() -> None:
     verdict = backpressure.judged(GRAPH, {"a": HELD, "b": BUSY, "c": FREE})
     assert verdict == Verdict("b", ("a",))
     said = backpressure.verdict_sentence(verdict, {"a": HELD, "b": BUSY, "c": FREE}, LABELS)
-    assert said == "slow is the cause: busy 100%. It holds back read user-events (97% of its time)."
+    assert said == (
+        "slow is the cause: busy 98%, its busiest subtask 100%. It holds back read user-events (97% of its time)."
+    )
 
 
 def test_a_task_in_the_middle_that_is_held_back_itself_is_not_the_cause() -> None:
@@ -49,7 +51,7 @@ def test_a_busy_task_that_holds_nobody_back_is_no_cause() -> None:
     verdict = backpressure.judged(GRAPH, tasks)
     assert verdict == Verdict(None, ())
     assert backpressure.verdict_sentence(verdict, tasks, LABELS) == (
-        "No task is held back; the busiest is slow, busy 100%."
+        "No task is held back; the busiest is slow, busy 98%, its busiest subtask 100%."
     )
 
 
