@@ -27,6 +27,8 @@ _TIMES = (BUSY, BACKPRESSURED, IDLE)
 READ_AGAIN_SECONDS = 0.4
 MOST_READERS = 16
 NAMES_SECONDS = 3.0
+# Of one request, whose first line Flink takes up to 4,096 characters; a name has up to 150.
+MOST_NAMES = 20
 # Before its first watermark a task reports the least number there is.
 NO_WATERMARK = -(2**63)
 _TASK = {*_TIMES, "currentInputWatermark", "numRecordsIn", "numRecordsOut"}
@@ -166,10 +168,11 @@ class Reader:
         return [name for name in names if is_wanted(name.partition(".")[2])]
 
     def _values(self, vertex: str) -> dict[int, dict[str, float]]:
-        names = self._names[vertex]
-        if not names:
-            return {}
-        return by_subtask(cluster.get(self.job.settings, self._path(vertex), get=",".join(names)))
+        names, answer = self._names[vertex], []
+        for first in range(0, len(names), MOST_NAMES):
+            asked = ",".join(names[first : first + MOST_NAMES])
+            answer += cluster.get(self.job.settings, self._path(vertex), get=asked)
+        return by_subtask(answer)
 
     def _path(self, vertex: str) -> str:
         return f"/jobs/{self.job.id}/vertices/{vertex}/metrics"
