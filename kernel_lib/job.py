@@ -151,8 +151,8 @@ class Job:
                 remedy=f"choose from 1 to {most}",
             )
         more = parallelism - self.slots()
-        if more > slots.free(self.settings):
-            raise slots.refusal(self.settings, self.name, more)
+        if more > 0:
+            slots.wait_free(self.settings, self.name, more)
         if more:
             self._resize(parallelism, timeout_seconds)
 

@@ -27,18 +27,16 @@ import cloudpickle
 
 from kernel_lib import cluster, control_topic, gateway, job_notes, slots, topics
 from kernel_lib.cluster import LIVE_STATES
-from kernel_lib.errors import JobFailed, NotFound, WaitTimeout
+from kernel_lib.errors import JobFailed, NotFound
 from kernel_lib.job import Graph as Graph
 from kernel_lib.job import Job as Job
 from kernel_lib.job import Vertex as Vertex
 from kernel_lib.owners import Kind, Owner
 from kernel_lib.settings import Settings, load
-from kernel_lib.waiting import wait_until
 
 PACKAGE = "flink_jobs"
 CONNECTORS = "flink_jobs.connectors"
 FUNCTION_JOB = "map_events"
-SLOTS_SECONDS = 5.0
 PARAMETERS_SECONDS = 30.0
 
 Event = dict[str, Any]
@@ -289,12 +287,7 @@ def _make_room(name: str, parallelism: int, settings: Settings) -> None:
         if job.name == name:
             job.cancel()
             ended = True
-    # A cancelled job's slots are free some moments after it has ended.
-    budget = SLOTS_SECONDS if ended else 0
-    try:
-        wait_until(lambda: slots.free(settings) >= parallelism, budget, f"{parallelism} free slots")
-    except WaitTimeout as error:
-        raise slots.refusal(settings, name, parallelism) from error
+    slots.wait_free(settings, name, parallelism, ended=ended)
 
 
 def _all_live(settings: Settings) -> list[Job]:

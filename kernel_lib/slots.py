@@ -9,9 +9,13 @@
 from __future__ import annotations
 
 from kernel_lib import cluster
-from kernel_lib.errors import NoFreeSlots
+from kernel_lib.errors import NoFreeSlots, WaitTimeout
 from kernel_lib.owners import Owner
 from kernel_lib.settings import Settings
+from kernel_lib.waiting import wait_until
+
+# A slot is free some moments after its job has ended, or has given it up.
+RETURN_SECONDS = 10.0
 
 
 def free(settings: Settings) -> int:
@@ -27,6 +31,25 @@ def taken(settings: Settings, job_id: str) -> int:
 def holders(settings: Settings) -> list[str]:
     """Return each live job, of any namespace, with its slots and its owner, in words."""
     return [_holder(settings, entry["jid"], entry["name"]) for entry in cluster.jobs(settings, live=True)]
+
+
+def wait_free(settings: Settings, name: str, needed: int, *, ended: bool = False) -> None:
+    """Return when so many slots are free for a job; waits while some are on their way back, as after a rescale.
+
+    `ended`: a job was just ended for this one. Raises NoFreeSlots, naming who holds the slots.
+    """
+    budget = RETURN_SECONDS if ended or _returning(settings) else 0
+    try:
+        wait_until(lambda: free(settings) >= needed, budget, f"{needed} free slots")
+    except WaitTimeout as error:
+        raise refusal(settings, name, needed) from error
+
+
+def _returning(settings: Settings) -> bool:
+    """Say whether there are slots that no task of a live job takes, and that are not free yet."""
+    overview = cluster.get(settings, "/overview")
+    held = sum(taken(settings, entry["jid"]) for entry in cluster.jobs(settings, live=True))
+    return bool(overview["slots-total"] - overview["slots-available"] > held)
 
 
 def refusal(settings: Settings, name: str, needed: int) -> NoFreeSlots:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 import flink_jobs
-from kernel_lib import cluster, jobs, task_metrics, topics
+from kernel_lib import cluster, jobs, slots, task_metrics, topics
 from kernel_lib.errors import JobFailed, NoFreeSlots, NotFound, ServiceUnavailable
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
@@ -225,6 +225,18 @@ def test_an_unknown_topic_is_refused_before_the_job_starts(settings: Settings) -
     with pytest.raises(NotFound, match="no topic"):
         jobs.submit(identity, source="events", sink="reslts", settings=settings)
     assert jobs.running(settings=settings) == []
+
+
+@pytest.mark.alone  # it takes all slots
+@pytest.mark.usefixtures("two_topics")
+def test_slots_that_a_job_has_just_given_up_are_waited_for(settings: Settings) -> None:
+    """Fails when the next job is refused before Flink has them back, about a second later."""
+    first = submit(identity, settings, name="first", parallelism=1)
+    all_others = slots.free(settings)
+    first.rescale(2)
+    first.rescale(1)
+    assert slots.free(settings) < all_others
+    jobs.submit(identity, source="events", sink="results", parallelism=all_others, settings=settings).wait_running()
 
 
 @pytest.mark.usefixtures("two_topics")
