@@ -106,7 +106,7 @@ def _metrics(settings: Settings, seconds: float, warm_up_seconds: float) -> Figu
     job.cancel()
     conditions = (
         f"age of the watermark that Flink's metrics show, bound taken off, {_conditions('this process')}, "
-        f"{len(ages):,} readings; limited by Flink, which fetches at most every 500 ms and answers with what it had"
+        f"{len(ages):,} readings; Flink is told to fetch metrics every 500 ms at most"
     )
     return Figure("metrics_age_p95_ms", quantile(ages, 0.95), "< 1,000", conditions)
 

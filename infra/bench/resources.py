@@ -21,9 +21,9 @@ PIPELINE_RATE = 1_000
 
 def idle(where: Layout, *, seconds: float) -> Iterator[Figure]:
     """Yield how much of one core all services take while no job runs and nobody sends."""
-    services = processes(where)
-    percent = _cpu_percent(services, seconds)
-    yield Figure("idle_cpu_percent", percent, "< 30", f"of one core, {len(services)} processes over {seconds:.0f} s")
+    observed = processes(where)
+    percent = _cpu_percent(observed, seconds)
+    yield Figure("idle_cpu_percent", percent, "< 30", f"of one core, {len(observed)} processes over {seconds:.0f} s")
 
 
 def pipeline_at_work(where: Layout, settings: Settings, *, seconds: float, warm_up_seconds: float) -> Iterator[Figure]:
@@ -72,5 +72,5 @@ def _cpu_percent(observed: list[psutil.Process], seconds: float) -> float:
     return 100 * (_cpu_seconds(observed) - before) / (time.monotonic() - begun)
 
 
-def _cpu_seconds(services: list[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in services)
+def _cpu_seconds(observed: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in observed)
