@@ -1,7 +1,7 @@
 """Read what the subtasks of a running job report of themselves: records, time, watermarks.
 
-The figures are Flink's own, by its REST interface. A TaskManager's are fetched when somebody asks and at most every
-half second, so that a reading is about as old as the time since the one before it.
+The figures are Flink's own, by its REST interface. A question makes it fetch the newest ones of the TaskManagers, but
+is answered from what it fetched before: so a reading asks, gives Flink a moment, and asks again.
 
 >>> reading = task_metrics.of(job)()
 >>> reading.total(vertex, "numRecordsIn"), reading.watermark_ms
@@ -20,11 +20,14 @@ from typing import Any
 
 from kernel_lib import cluster
 from kernel_lib.job import Graph, Job
+from kernel_lib.waiting import wait_until
 
 BUSY, BACKPRESSURED, IDLE = "accumulateBusyTimeMs", "accumulateBackPressuredTimeMs", "accumulateIdleTimeMs"
 CONTROL_SOURCE = "Source: control"
 _TIMES = (BUSY, BACKPRESSURED, IDLE)
 READ_AGAIN_SECONDS = 0.4
+# From the question to the answer of all TaskManagers; less than that, and a reading is one older.
+FETCH_SECONDS = 0.05
 MOST_READERS = 16
 NAMES_SECONDS = 3.0
 # Of one request, whose first line Flink takes up to 4,096 characters; a name has up to 150.
@@ -155,6 +158,7 @@ class Reader:
         if state not in cluster.LIVE_STATES:
             self.job = successor(self.job)
             state = self.job.state()
+        self._let_fetch()
         graph = self.job.graph()
         ids = [vertex.id for vertex in graph.vertices]
         if time.monotonic() >= self._names_due or set(ids) != set(self._names):
@@ -162,6 +166,11 @@ class Reader:
             self._names = {vertex: self._wanted(vertex) for vertex in ids}
             self._names_due = time.monotonic() + NAMES_SECONDS
         return Reading(time.time(), state, graph, {vertex: self._values(vertex) for vertex in ids})
+
+    def _let_fetch(self) -> None:
+        cluster.get(self.job.settings, f"/jobs/{self.job.id}/metrics")
+        due = time.monotonic() + FETCH_SECONDS
+        wait_until(lambda: time.monotonic() > due, 1, "Flink to fetch metrics", interval_seconds=FETCH_SECONDS)
 
     def _wanted(self, vertex: str) -> list[str]:
         names = (entry["id"] for entry in cluster.get(self.job.settings, self._path(vertex)))

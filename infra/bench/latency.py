@@ -106,7 +106,7 @@ def _metrics(settings: Settings, seconds: float, warm_up_seconds: float) -> Figu
     job.cancel()
     conditions = (
         f"age of the watermark that Flink's metrics show, bound taken off, {_conditions('this process')}, "
-        f"{len(ages):,} readings; Flink is told to fetch metrics every 500 ms at most"
+        f"{len(ages):,} looks; a reading is shared for {task_metrics.READ_AGAIN_SECONDS * 1000:.0f} ms"
     )
     return Figure("metrics_age_p95_ms", quantile(ages, 0.95), "< 1,000", conditions)
 
