@@ -45,8 +45,9 @@ class Index(NamedTuple):
 class Figures:
     """A run against a topic; `missing` were acknowledged and are not there, `strangers` are other runs' records.
 
-    While the producer is `running`, some of the missing are only on their way. `out_of_order` arrived after a later
-    event in the same partition; a second arrival counts as `duplicate` only.
+    `in_flight` are neither acknowledged yet nor there. While the producer is `running`, some of the missing are only on
+    their way. `out_of_order` arrived after a later event in the same partition; a second arrival counts as `duplicate`
+    only.
     """
 
     topic: str
@@ -68,6 +69,11 @@ class Figures:
         return not (self.missing or self.duplicate or self.in_flight)
 
     @property
+    def not_there(self) -> int:
+        """How many of `sent` were not received; without those that are refused or in doubt."""
+        return self.missing + self.in_flight
+
+    @property
     def text(self) -> str:
         """One line that says the same."""
         doubt = f", {self.in_doubt:,} in doubt" if self.in_doubt else ""
@@ -75,7 +81,7 @@ class Figures:
         missing = "on the way or missing" if self.running else "missing"
         return (
             f"{self.topic}: {self.sent:,} sent{refused}{doubt}, {self.received:,} received, "
-            f"{self.missing:,} {missing}, {self.duplicate:,} duplicate, {self.out_of_order:,} out of order"
+            f"{self.not_there:,} {missing}, {self.duplicate:,} duplicate, {self.out_of_order:,} out of order"
         )
 
 
@@ -119,9 +125,14 @@ class Ledger:
         sent, tally = self._sent.outcomes(), self._tally
         return Figures(
             self._received.name,
-            **sent._asdict(),
+            sent=sent.sent,
+            acknowledged=sent.acknowledged,
+            refused=sent.refused,
+            in_doubt=sent.in_doubt,
+            in_flight=missing(sent.in_flight_bits, tally.bits()),
             received=tally.received,
-            missing=missing(self._sent.bits(), tally.bits()),
+            missing=missing(sent.acknowledged_bits, tally.bits()),
+            running=sent.running,
             duplicate=tally.duplicate,
             out_of_order=tally.out_of_order if self._received.ordered else 0,
             strangers=tally.strangers,
@@ -148,8 +159,9 @@ class _Outcomes(NamedTuple):
     acknowledged: int
     refused: int
     in_doubt: int
-    in_flight: int
     running: bool
+    acknowledged_bits: dict[str, Bits]
+    in_flight_bits: dict[str, Bits]
 
 
 class _ByRun:
@@ -163,20 +175,19 @@ class _ByRun:
     def read(self) -> None:
         """The process writes it down by itself."""
 
-    def bits(self) -> dict[str, Bits]:
-        return {self.run: np.packbits(self._run.states() == runs.ACKNOWLEDGED, bitorder="little")}
-
     def outcomes(self) -> _Outcomes:
         alive = self._run.alive
-        outcome = np.bincount(self._run.states(), minlength=runs.WITHHELD + 1).tolist()
-        open_sends = outcome[0] + outcome[runs.IN_FLIGHT]
+        states = self._run.states().copy()  # the producer goes on writing
+        outcome = np.bincount(states, minlength=runs.WITHHELD + 1).tolist()
+        is_open = (states == 0) | (states == runs.IN_FLIGHT)
         return _Outcomes(
             sent=sum(outcome) - outcome[runs.WITHHELD],
             acknowledged=outcome[runs.ACKNOWLEDGED],
             refused=outcome[runs.REFUSED],
-            in_doubt=outcome[runs.IN_DOUBT] + (0 if alive else open_sends),
-            in_flight=open_sends if alive else 0,
+            in_doubt=outcome[runs.IN_DOUBT] + (0 if alive else int(is_open.sum())),
             running=alive,
+            acknowledged_bits={self.run: np.packbits(states == runs.ACKNOWLEDGED, bitorder="little")},
+            in_flight_bits={self.run: np.packbits(is_open, bitorder="little")} if alive else {},
         )
 
     def close(self) -> None:
@@ -195,11 +206,9 @@ class _InTopic:
     def read(self) -> None:
         self._tally.add(self._arrivals.read())
 
-    def bits(self) -> dict[str, Bits]:
-        return self._tally.bits()
-
     def outcomes(self) -> _Outcomes:
-        return _Outcomes(self._tally.received, self._tally.received, 0, 0, 0, running=False)
+        received, bits = self._tally.received, self._tally.bits()
+        return _Outcomes(received, received, 0, 0, running=False, acknowledged_bits=bits, in_flight_bits={})
 
     def close(self) -> None:
         self._arrivals.close()

@@ -59,7 +59,7 @@ def _is_quiet(rows: list[tuple[float, Figures]]) -> bool:
 def lane_words(lane: str, figures: Figures, *, is_settled: bool) -> str:
     """Return what one lane lacks and holds twice."""
     waiting = "missing" if is_settled else "on the way or missing"
-    return f"{lane}: {figures.missing:,} {waiting}, {figures.duplicate:,} duplicate"
+    return f"{lane}: {figures.not_there:,} {waiting}, {figures.duplicate:,} duplicate"
 
 
 def sentence(lanes: Lanes, *, is_settled: bool, committed: bool) -> str:
@@ -77,13 +77,13 @@ def isolation(committed: bool) -> str:
 def columns_of_html(lanes: Lanes, *, is_settled: bool) -> str:
     """Return one card a lane: its name and its two counters, each with a sign that says whether it is well."""
     cards = "".join(_card(lane, figures, is_settled) for lane, figures in lanes.items())
-    return f'<div style="display:flex;gap:10px;max-width:1100px">{cards}</div>'
+    return f'<div style="display:flex;gap:10px">{cards}</div>'
 
 
 def _card(lane: str, figures: Figures, is_settled: bool) -> str:
     waiting = "missing" if is_settled else "on the way or missing"
-    sign = "✓" if not figures.missing else "✗" if is_settled else "…"
-    counters = _counter(figures.missing, sign, waiting) + _counter(
+    sign = "✓" if not figures.not_there else "✗" if is_settled else "…"
+    counters = _counter(figures.not_there, sign, waiting) + _counter(
         figures.duplicate, "✗" if figures.duplicate else "✓", "duplicate"
     )
     return (
@@ -190,17 +190,17 @@ class Guarantees(View):
 
     def _figure(self, lane: str) -> Any:
         source = self.sources[lane]
-        tips = [("at", "@at{%H:%M:%S}"), ("not received", "@missing{0,0}"), ("duplicate", "@duplicate{0,0}")]
+        tips = [("at", "@at{%H:%M:%S}"), ("not received", "@not_there{0,0}"), ("duplicate", "@duplicate{0,0}")]
         hover = HoverTool(tooltips=tips, formatters={"@at": "datetime"}, mode="vline")
         plot = look.figure(
             title_of_x=f"{lane}, time (UTC)", title_of_y="events", height=230, hover=hover, min_width=200,
-            max_width=360, x_axis_type="datetime", x_range=self._range, y_range=self._counts,
+            x_axis_type="datetime", x_range=self._range, y_range=self._counts,
         )  # fmt: skip
         look.clock(plot.xaxis)
         plot.xaxis[0].ticker.desired_num_ticks = 2
         missing = {"source": source, "color": MISSING, "legend_label": "not (yet) received"}
-        plot.varea("at", y1=0, y2="missing", fill_alpha=0.25, **missing)
-        hover.renderers = [plot.line("at", "missing", width=1.5, **missing)]
+        plot.varea("at", y1=0, y2="not_there", fill_alpha=0.25, **missing)
+        hover.renderers = [plot.line("at", "not_there", width=1.5, **missing)]
         plot.line("at", "duplicate", source=source, color=DUPLICATE, width=3, legend_label="duplicate")
         look.legend(plot)
         return plot

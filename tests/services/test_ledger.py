@@ -65,6 +65,21 @@ def test_a_ledger_goes_on_where_it_ended(shop: Producer, values: list[bytes], se
         )
 
 
+def test_at_each_moment_what_was_sent_is_received_or_not_there(settings: Settings) -> None:
+    """Fails when what the brokers have not acknowledged yet is left out."""
+    shop = producer.start("user-events", events_per_second=50_000, settings=settings)
+    with Ledger(shop, Topic("user-events", committed=False), settings=settings) as book:
+
+        def under_way() -> int:
+            seen = book.update()
+            assert seen.sent == seen.received + seen.not_there
+            return seen.in_flight and seen.received
+
+        wait_until(under_way, 30, "events in flight")
+        shop.stop()
+        assert book.settle(60).exact
+
+
 def test_a_ledger_opened_before_the_first_result_misses_none(settings: Settings) -> None:
     """Fails when a partition that has no young events yet is left out."""
     shop = producer.start("user-events", events_per_second=0, settings=settings)
