@@ -118,14 +118,8 @@ class JobReader:
     def _rates_by_topic(self, now: Reading) -> dict[str, float]:
         """Return what each source that reads several topics reads of each of them."""
         names = {cluster.in_metrics(self.job.settings.named(topic)): topic for topic in _topics_read(self._parameters)}
-        offsets = {
-            f"{vertex.id} of {names[name]} {partition}": offset
-            for vertex in now.graph.vertices
-            for (name, partition), offset in now.offsets(vertex.id).items()
-            if name in names
-        }
         found: dict[str, float] = {}
-        for place, rate in self._read_rates.of(offsets, now=now.at).items():
+        for place, rate in self._read_rates.of(read_offsets(now, names), now=now.at).items():
             topic = place.rpartition(" ")[0]
             found[topic] = found.get(topic, 0.0) + rate
         return found
@@ -135,6 +129,19 @@ class JobReader:
             return ""
         failure = self.job.failure() if state in ("FAILED", "RESTARTING", "FAILING") else ""
         return f"job {self.job.name} is {state}" + (f": {failure}" if failure else "")
+
+
+def read_offsets(reading: Reading, names: Mapping[str, str]) -> dict[str, float]:
+    """Return the offset that each source has reached in each partition of the topics, whose `names` are by Flink's.
+
+    From a start to the first record is no growth that is known: what is unread is a place of its own.
+    """
+    return {
+        f"{vertex.id} of {names[name]} {'unread' if offset < 0 else partition}": max(offset, 0.0)
+        for vertex in reading.graph.vertices
+        for (name, partition), offset in reading.offsets(vertex.id).items()
+        if name in names
+    }
 
 
 def _counters(reading: Reading) -> dict[str, float]:

@@ -77,7 +77,9 @@ class Knob(Generic[T]):
             return f"Asked for {self._words(self.requested)}, not in force: {self._problem}"
         if self.requested != self.in_force:
             return f"Asked for {self._words(self.requested)}; {self._words(self.in_force)} still in force …"
-        took = f", acknowledged after {self.milliseconds:.0f} ms" if self.milliseconds is not None else ""
+        took = ""
+        if self.milliseconds is not None:
+            took = f", acknowledged after {self.milliseconds:.{1 if self.milliseconds < 1 else 0}f} ms"
         return f"In force: {self._words(self.in_force)}{took}."
 
     def update(self) -> None:

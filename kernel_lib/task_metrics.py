@@ -61,13 +61,13 @@ class Reading:
     def offsets(self, vertex: str) -> dict[tuple[str, int], float]:
         """Return, by topic (`cluster.in_metrics` of its name) and partition, the offset of the newest record read.
 
-        A partition is missing until its first record since the task began.
+        It is -1 until the first record since the task began.
         """
         found = {}
         for metrics in self.values.get(vertex, {}).values():
             for name, value in metrics.items():
                 place = _OFFSET.search(name)
-                if place and value >= 0:
+                if place:
                     found[place["topic"], int(place["partition"])] = value
         return found
 

@@ -5,6 +5,7 @@ from kernel_lib.dataflow import Edge
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.job import Graph, Job, Vertex
 from kernel_lib.settings import Settings
+from kernel_lib.task_metrics import Reading
 
 PARAMETERS = {"source": "user-events", "topic-source": "user-events", "topic-counts": "metrics"}
 PLAN = Graph(
@@ -65,6 +66,17 @@ def test_offsets_that_went_back_have_not_grown() -> None:
     rates = dataflow.Rates(from_zero=False)
     rates.of({"x": 500}, now=0.0)
     assert rates.of({"x": 480}, now=2.0) == {"x": 0.0}
+
+
+def test_of_a_topic_that_nobody_has_read_yet_nothing_is_read_and_its_first_record_is_no_jump() -> None:
+    name = "Source__x.KafkaSourceReader.topic.{}.partition.{}.currentOffset"
+    rates = dataflow.Rates(2, from_zero=False)
+    found = []
+    for at, busy in enumerate([-1.0, 900.0, 960.0]):
+        values = {"a": {0: {name.format("t_silent", 0): -1.0, name.format("t_busy", 3): busy}}}
+        reading = Reading(at, "RUNNING", PLAN, values)
+        found.append(rates.of(dataflow.read_offsets(reading, {"t_silent": "silent", "t_busy": "busy"}), now=at))
+    assert found == [{}, {"a of silent unread": 0.0}, {"a of silent unread": 0.0, "a of busy 3": 60.0}]
 
 
 def test_a_rate_that_is_not_known_yet_is_none() -> None:

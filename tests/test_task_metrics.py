@@ -59,10 +59,10 @@ def test_watermarks_of_partitions_are_read_from_the_splits_of_the_source() -> No
     assert task_metrics.is_wanted(name.format(0))
 
 
-def test_offsets_of_a_source_are_read_by_topic_and_partition_from_the_first_record_on() -> None:
+def test_offsets_of_a_source_are_read_by_topic_and_partition() -> None:
     name = "Source__x.KafkaSourceReader.topic.t-91_user-events.partition.{}.currentOffset"
     found = reading({name.format(0): 41, name.format(2): -1}, {name.format(1): 7}, vertex="a")
-    assert found.offsets("a") == {("t-91_user-events", 0): 41, ("t-91_user-events", 1): 7}
+    assert found.offsets("a") == {("t-91_user-events", 0): 41, ("t-91_user-events", 1): 7, ("t-91_user-events", 2): -1}
     assert task_metrics.is_wanted(name.format(0))
 
 

@@ -131,7 +131,7 @@ class ErrorRate(View):
         )  # fmt: skip
         hover.renderers = plot.vbar_stack(
             ["letters", "refused"], x="at", width=850, source=source, color=[look.BAD, look.PALETTE[0]],
-            legend_label=["dead letters", "sends refused"],
+            line_color=None, legend_label=["dead letters", "sends refused"],
         )  # fmt: skip
         look.legend(plot)
         return plot

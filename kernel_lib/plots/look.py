@@ -31,9 +31,9 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-ser
 def figure(
     *, title_of_y: str = "", title_of_x: str = "", height: int = 300, hover: HoverTool | None = None, **options: Any
 ) -> Any:
-    """Return an empty figure in the look of the course, as wide as its cell."""
+    """Return an empty figure in the look of the course, as wide as its view."""
     options.setdefault("tools", [hover] if hover else [])
-    options = {"min_width": 480, "max_width": 1100} | options
+    options = {"min_width": 480} | options
     plot: Any = bokeh_figure(height=height, sizing_mode="stretch_width", toolbar_location=None, **options)
     plot.background_fill_alpha = 0
     plot.border_fill_alpha = 0

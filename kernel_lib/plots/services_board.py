@@ -100,7 +100,7 @@ class _Row:
         self.buttons = {act: self._button(act, function) for act, function in acts.items()}
         self.widget = widgets.HBox(
             [self._words, *self.buttons.values()],
-            layout=widgets.Layout(max_width="1100px", align_items="center"),
+            layout=widgets.Layout(align_items="center"),
         )
         self.widget.add_class("course-service")
         self._name = ""

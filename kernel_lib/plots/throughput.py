@@ -24,6 +24,8 @@ from kernel_lib.plots.view import View, no_data_since, stale_because
 from kernel_lib.settings import Settings
 
 READ_SECONDS = 1.0
+# On a busy machine readings come late; a longer time without one stays empty.
+LONGEST_SECONDS = 3.0
 SECONDS_SHOWN = 60
 ROW_PIXELS = 44
 BAND = 0.8
@@ -35,6 +37,12 @@ class Sample(NamedTuple):
 
     at: float
     rates: Mapping[str, float]
+
+
+def since(samples: Sequence[Sample]) -> list[float]:
+    """Return where the bar of each sample begins (epoch s): at the one before, unless that is too long ago."""
+    before = [samples[0].at - READ_SECONDS, *(sample.at for sample in samples)] if samples else []
+    return [max(at, sample.at - LONGEST_SECONDS) for at, sample in zip(before, samples, strict=False)]
 
 
 def rows(samples: Sequence[Sample]) -> list[str]:
@@ -52,9 +60,9 @@ def bar_columns(samples: Sequence[Sample]) -> Columns:
     most = highest(samples)
     columns: Columns = {"left": [], "right": [], "bottom": [], "top": [], "name": [], "rate": []}
     for position, name in enumerate(reversed(rows(samples))):
-        for sample in samples:
+        for begins, sample in zip(since(samples), samples, strict=True):
             rate = sample.rates.get(name, 0.0)
-            columns["left"].append((sample.at - READ_SECONDS) * 1000)
+            columns["left"].append(begins * 1000)
             columns["right"].append(sample.at * 1000)
             columns["bottom"].append(position - BAND / 2)
             columns["top"].append(position - BAND / 2 + BAND * (rate / most[name] if most[name] else 0.0))

@@ -41,7 +41,7 @@ FILLS = {"producer": "#4a5568", "topic": "#005a8f", "operator": "#00674b", "job"
 HELD_BACK_FILL, BUSY_FILL = "#8c3a6e", "#8a5a00"
 LABEL_FILL = "#4a5568"
 HELD_BACK, BUSY = 0.2, 0.8
-LEAST_CHARACTERS, MOST_CHARACTERS = 5, 12
+LEAST_CHARACTERS, MOST_CHARACTERS = 5, 16
 # Where on an arrow its rate may stand, the best place first; and how far apart two of them are, in columns and rows.
 ALONG = (0.5, 0.38, 0.62, 0.28, 0.72)
 LABEL_WIDTH, LABEL_HEIGHT = 0.3, 0.18

@@ -25,6 +25,7 @@ from kernel_lib.plots.canvas import Canvas
 
 TEXT_EVERY_SECONDS = 2.0
 STALE_SECONDS = 6.0
+MOST_PIXELS = 1100
 
 
 class View(ABC):
@@ -59,7 +60,8 @@ class View(ABC):
         self._line = widgets.HTML()
         self._canvas = Canvas(root) if isinstance(root, LayoutDOM) else None
         picture = self._canvas or root
-        self.widget = widgets.VBox([self._heading, *([above] if above else []), picture, self._line])
+        layout = widgets.Layout(max_width=f"{MOST_PIXELS}px")
+        self.widget = widgets.VBox([self._heading, *([above] if above else []), picture, self._line], layout=layout)
         self.widget.add_class("course-view")
         self._hold(*reads)  # before a view of the same name lets go of them
         refresher.add(name, self)
@@ -132,7 +134,7 @@ class View(ABC):
 def heading(title: str, state: str, colour: str) -> str:
     """Return the HTML of a view's first line: its title, and its state as a word with a colour."""
     return (
-        '<div style="display:flex;justify-content:space-between;align-items:baseline;max-width:1100px;'
+        '<div style="display:flex;justify-content:space-between;align-items:baseline;'
         'color:var(--jp-ui-font-color1)">'
         f'<span style="font-size:15px;font-weight:600">{escape(title)}</span>'
         f'<span style="font-size:12px"><span style="color:{colour}">●</span> {escape(state)}</span></div>'
@@ -143,7 +145,7 @@ def twin(text: str) -> str:
     """Return the HTML of the line of text under a picture."""
     # Room for two lines: a page whose pictures jump whenever a sentence grows cannot be read.
     return (
-        '<div role="status" aria-live="polite" class="course-twin" style="max-width:1100px;line-height:1.4;'
+        '<div role="status" aria-live="polite" class="course-twin" style="line-height:1.4;'
         "min-height:2.8em;"
         f'font-size:13px;color:var(--jp-ui-font-color2)">{escape(text)}</div>'
     )

@@ -116,9 +116,10 @@ def window_sentence(boxes: Sequence[Box], window_ms: float) -> str:
     if not closed:
         return f"No window has closed yet; {still}"
     newest, uncounted = closed[-1], sum(box.uncounted for box in closed)
+    events = f"{uncounted:,} event{' is' if uncounted == 1 else 's are'}"
     end = live.clock_time((newest.start_ms + window_ms) / 1000)
     said = f"The newest closed window ends at {end}: {newest.counted:,} events counted"
-    return f"{said}. Of the closed windows shown, {uncounted:,} events are in no count. {still}"
+    return f"{said}. Of the closed windows shown, {events} in no count. {still}"
 
 
 class Windows(View):

@@ -20,6 +20,11 @@ def test_a_bar_covers_the_second_that_was_measured() -> None:
     assert (columns["left"][0], columns["right"][0]) == (9_000, 10_000)
 
 
+def test_a_bar_that_comes_late_begins_at_the_one_before_but_a_long_time_without_one_stays_empty() -> None:
+    late, later = Sample(12.5, {"user-events": 60.0}), Sample(22.5, {"user-events": 60.0})
+    assert throughput.since([SAMPLES[0], late, later]) == [9.0, 10.0, 19.5]
+
+
 def test_a_row_that_is_new_counts_as_still_before() -> None:
     samples = [Sample(10.0, {"user-events": 80.0}), SAMPLES[1]]
     assert throughput.highest(samples) == {"user-events": 80.0, "metrics": 5.5}

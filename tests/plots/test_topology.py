@@ -83,7 +83,7 @@ def test_a_word_longer_than_its_box_ends_with_an_ellipsis() -> None:
 
 def test_the_more_columns_the_fewer_characters_fit_a_line() -> None:
     """The columns of pipeline, count_events and count_users."""
-    assert [topology.characters_of_a_line(last) for last in (3, 7, 8, 30)] == [12, 10, 8, 5]
+    assert [topology.characters_of_a_line(last) for last in (3, 7, 8, 30)] == [16, 10, 8, 5]
 
 
 def test_words_stand_clear_of_the_edge_of_their_box() -> None:
