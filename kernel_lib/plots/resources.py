@@ -136,7 +136,7 @@ class Resources(View):
         plot.yaxis.visible = first
         plot.min_border_right = 24  # half of a number at the end of the axis, and a gap
         plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
-        plot.xaxis.ticker.desired_num_ticks = 4
+        plot.xaxis.ticker.desired_num_ticks = 3
         bars = plot.hbar("y", left=0, right=panel, height=0.62, source=source, color=colour, alpha=0.8)
         plot.scatter(f"{panel}_most", "y", source=source, marker="dash", angle=np.pi / 2, size=14, color=colour)
         hover.renderers = [bars]
