@@ -1,4 +1,4 @@
-"""Each lesson runs headless to its closing button, with all answers of `tests/answers` and the solutions put in."""
+"""Each lesson runs headless twice in one kernel, the second time with all answers and solutions put in."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from tests.written_answers import Answer
 LESSONS = notebooks.lessons()
 # No cell waits longer on purpose: what takes so long hangs. How long a lesson takes is for the benchmark to say.
 CELL_SECONDS = 240
-# It has a producer, jobs, knobs, views, questions and a check; a second run of all lessons would take minutes.
-TWICE = ("05_first_job",)
 
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
@@ -48,14 +46,17 @@ def by_cell(answers: list[Answer]) -> dict[str, list[Answer]]:
     return {cell: [each for each in answers if each.cell == cell] for cell in {each.cell for each in answers}}
 
 
+def twice(lesson: Path) -> notebooks.Notebook:
+    """Return a lesson with all its cells but the checks, which run again with each answer, before it once more."""
+    once: notebooks.Notebook = json.loads(lesson.read_text())
+    first = [{**cell, "id": f"{cell['id']}-first"} for cell in once["cells"] if not cell["id"].startswith("check-")]
+    return {**once, "cells": first + once["cells"]}
+
+
 def run_answered(lesson: Path, answers: dict[str, list[Answer]], folder: Path) -> dict[str, dict[str, Any]]:
-    """Run a copy with the answers put in, one after the other; return its cells by id."""
+    """Run a copy twice, the second time with the answers put in, one after the other; return its cells by id."""
     sources = {cell: [each.source for each in written] for cell, written in answers.items()}
-    return run(notebooks.answered(json.loads(lesson.read_text()), sources), lesson, folder)
-
-
-def run(notebook: notebooks.Notebook, lesson: Path, folder: Path) -> dict[str, dict[str, Any]]:
-    """Run a notebook that was made of a lesson, in the lesson's place; return its cells by id."""
+    notebook = notebooks.answered(twice(lesson), sources)
     source, result = folder / lesson.name, folder / f"ran-{lesson.name}"
     source.write_text(notebooks.rendered(notebook))
     papermill.execute_notebook(
@@ -79,6 +80,7 @@ def shown(cell: dict[str, Any]) -> str:
 def test_a_lesson_runs_to_its_end_and_its_checks_tell_wrong_from_right(
     lesson: Path, namespace: str, tmp_path: Path
 ) -> None:
+    """Fails also when a cell cannot take the place of what it started before."""
     answers = by_cell(expected(lesson.stem))
     cells = run_answered(lesson, answers, tmp_path)
     for cell, written in answers.items():
@@ -90,17 +92,6 @@ def test_a_lesson_runs_to_its_end_and_its_checks_tell_wrong_from_right(
     assert not [status for status in services.statuses() if status.in_trouble]  # the closing button mends all
     assert not jobs.running()
     assert set(progress.done(lesson.stem)) == set(lesson_files.exercises(lesson.stem))
-
-
-@pytest.mark.parametrize("lesson", [path for path in LESSONS if path.stem in TWICE], indirect=True)
-@pytest.mark.timeout(900)
-def test_all_cells_of_a_lesson_run_twice_in_one_kernel(lesson: Path, namespace: str, tmp_path: Path) -> None:
-    """Fails when a cell cannot take the place of what it started before."""
-    once = json.loads(lesson.read_text())
-    again = [{**cell, "id": f"{cell['id']}-again"} for cell in once["cells"]]
-    cells = run(notebooks.answered({**once, "cells": once["cells"] + again}, {}), lesson, tmp_path)
-    assert not list(complaints(cells))
-    assert not jobs.running()
 
 
 def gets(answer: Answer, words: str) -> bool:
