@@ -110,6 +110,8 @@ class JobReader:
         if not self._parameters:
             return Graph((), (), f"job {self.job.name} is being scheduled")
         now = self._read()
+        if len(now.graph.vertices) > 1 and not now.graph.edges:  # as of a job that waits for slots
+            return Graph((), (), self._reason(now.state))
         loads = task_metrics.shares(self._before[0], now) if self._before else {}
         self._before.append(now)
         rates = self._rates.of(_counters(now), now=now.at) | self._rates_by_topic(now)
@@ -128,7 +130,8 @@ class JobReader:
         if state == "RUNNING":
             return ""
         failure = self.job.failure() if state in ("FAILED", "RESTARTING", "FAILING") else ""
-        return f"job {self.job.name} is {state}" + (f": {failure}" if failure else "")
+        waits = ": it waits for slots" if state == "CREATED" else ""
+        return f"job {self.job.name} is {state}{waits}" + (f": {failure}" if failure else "")
 
 
 def read_offsets(reading: Reading, names: Mapping[str, str]) -> dict[str, float]:

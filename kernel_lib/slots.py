@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from kernel_lib import cluster
+from kernel_lib import cluster, services
 from kernel_lib.errors import NoFreeSlots, WaitTimeout
 from kernel_lib.owners import Owner
 from kernel_lib.settings import Settings
@@ -53,15 +53,28 @@ def _returning(settings: Settings) -> bool:
 
 
 def refusal(settings: Settings, name: str, needed: int) -> NoFreeSlots:
-    """Return the error for a job that needs more free slots than there are; it says who holds them."""
+    """Return the error for a job that needs more free slots than there are; it says who holds them and what is down."""
     overview = cluster.get(settings, "/overview")
     available, total = overview["slots-available"], overview["slots-total"]
-    holding = holders(settings)
+    holding, down = holders(settings), _down(settings)
+    causes = [f"slots are held by {', '.join(holding)}" if holding else "no TaskManager has registered"]
+    remedies = ["jobs.find(name).cancel() for one that you no longer need" if holding else cluster.REMEDY]
     return NoFreeSlots(
-        f"Job {name} needs {needed} free slots; the cluster has {available} of {total}.",
-        cause=f"slots are held by {', '.join(holding)}" if holding else "no TaskManager has registered",
-        remedy="jobs.find(name).cancel() for one that you no longer need" if holding else cluster.REMEDY,
+        f"Job {name} needs {needed} free slot{'' if needed == 1 else 's'}; the cluster has {available} of {total}.",
+        cause="; ".join([*(f"{each} is down" for each in down), *causes]),
+        remedy="; or ".join([*(f'services.start("{each}")' for each in down), *remedies]),
     )
+
+
+def _down(settings: Settings) -> list[str]:
+    """Return the TaskManagers that should run and do not; none where the course runs no services."""
+    if not settings.course_services:
+        return []
+    return [
+        each.name
+        for each in services.statuses(settings=settings)
+        if each.name.startswith("flink-taskmanager") and each.in_trouble
+    ]
 
 
 def _holder(settings: Settings, job_id: str, name: str) -> str:

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -159,13 +159,19 @@ class Reader:
             self.job = successor(self.job)
             state = self.job.state()
         self._let_fetch()
-        graph = self.job.graph()
+        graph = self._with_edges(self.job.graph())
         ids = [vertex.id for vertex in graph.vertices]
         if time.monotonic() >= self._names_due or set(ids) != set(self._names):
             # Splits and subtasks come and go.
             self._names = {vertex: self._wanted(vertex) for vertex in ids}
             self._names_due = time.monotonic() + NAMES_SECONDS
         return Reading(time.time(), state, graph, {vertex: self._values(vertex) for vertex in ids})
+
+    def _with_edges(self, graph: Graph) -> Graph:
+        """Return a graph with the edges known before: of a job that waits for slots Flink tells only the tasks."""
+        before = self._last.graph if self._last else graph
+        same = {vertex.id for vertex in before.vertices} == {vertex.id for vertex in graph.vertices}
+        return replace(graph, edges=before.edges) if same and not graph.edges else graph
 
     def _let_fetch(self) -> None:
         cluster.get(self.job.settings, f"/jobs/{self.job.id}/metrics")

@@ -1,6 +1,6 @@
 import pytest
 
-from kernel_lib import dataflow
+from kernel_lib import dataflow, task_metrics
 from kernel_lib.dataflow import Edge
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.job import Graph, Job, Vertex
@@ -109,6 +109,14 @@ def test_a_job_that_is_not_scheduled_yet_has_no_tasks_and_says_so(monkeypatch: p
     with pytest.raises(ServiceUnavailable):  # it goes on to the tasks as soon as there are parameters
         read()
     assert answers == []
+
+
+def test_a_job_that_waits_for_slots_since_its_start_has_no_arrows_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Reading(0.0, "CREATED", Graph(PLAN.vertices, ()), {})
+    monkeypatch.setattr(Job, "parameters", lambda _: PARAMETERS)
+    monkeypatch.setattr(task_metrics, "of", lambda _: lambda: waiting)
+    graph = dataflow.JobReader(Job("id", "own", NOBODY))()
+    assert graph == dataflow.Graph((), (), "job own is CREATED: it waits for slots")
 
 
 def test_a_pipeline_without_jobs_says_so() -> None:

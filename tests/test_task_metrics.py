@@ -1,7 +1,8 @@
 import pytest
 
-from kernel_lib import task_metrics
-from kernel_lib.job import Graph, Vertex
+from kernel_lib import cluster, task_metrics
+from kernel_lib.job import Graph, Job, Vertex
+from kernel_lib.settings import Settings
 from kernel_lib.task_metrics import BACKPRESSURED, BUSY, IDLE, NO_WATERMARK, Reading, Shares
 
 GRAPH = Graph(
@@ -83,3 +84,16 @@ def test_a_task_that_was_restarted_has_no_shares() -> None:
 
 def test_a_task_that_nothing_is_known_of_has_no_shares() -> None:
     assert task_metrics.shares(reading({}), reading(spent(1, 1, 1))) == {}
+
+
+def test_of_a_job_that_waits_for_slots_flink_tells_no_edges_and_those_from_before_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [GRAPH, Graph(GRAPH.vertices[::-1], ()), Graph(GRAPH.vertices[:1], ())]
+    monkeypatch.setattr(Job, "graph", lambda _: answers.pop(0))
+    monkeypatch.setattr(Job, "state", lambda _: "CREATED")
+    monkeypatch.setattr(cluster, "get", lambda *_, **__: [])
+    monkeypatch.setattr(task_metrics, "READ_AGAIN_SECONDS", 0)
+    nobody = Settings(kafka_bootstrap_servers="", flink_jobmanager_url="", elasticsearch_url="")
+    read = task_metrics.Reader(Job("id", "own", nobody))
+    assert [read().graph.edges for _ in range(3)] == [GRAPH.edges, GRAPH.edges, ()]
