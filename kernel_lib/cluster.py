@@ -33,6 +33,11 @@ _CAUSED_BY = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+[\w$]+)(?:: (.*))?$"
 _LIBRARY = ("/site-packages/", "/lib/python3", "<frozen")
 
 
+def state_words(state: str) -> str:
+    """Return the state of a job in words: one that is CREATED has no slots yet, or has lost them."""
+    return f"{state}: it waits for slots" if state == "CREATED" else state
+
+
 def in_metrics(name: str) -> str:
     """Return a name as Flink writes it into those of metrics."""
     return re.sub(r"[^\w-]", "_", name)

@@ -130,8 +130,7 @@ class JobReader:
         if state == "RUNNING":
             return ""
         failure = self.job.failure() if state in ("FAILED", "RESTARTING", "FAILING") else ""
-        waits = ": it waits for slots" if state == "CREATED" else ""
-        return f"job {self.job.name} is {state}{waits}" + (f": {failure}" if failure else "")
+        return f"job {self.job.name} is {cluster.state_words(state)}" + (f": {failure}" if failure else "")
 
 
 def read_offsets(reading: Reading, names: Mapping[str, str]) -> dict[str, float]:

@@ -41,6 +41,11 @@ class JobState:
         """Whether it has not ended."""
         return self.state in LIVE_STATES
 
+    @property
+    def holds_slots(self) -> bool:
+        """Whether it has its slots: one that is CREATED waits for them."""
+        return self.live and self.state != "CREATED"
+
 
 @dataclass(frozen=True)
 class Reading:

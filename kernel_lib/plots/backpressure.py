@@ -21,6 +21,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import dataflow, live, task_metrics
+from kernel_lib.cluster import state_words
 from kernel_lib.job import Graph, Job
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
@@ -156,7 +157,7 @@ class Backpressure(View):
 
     def _not_running(self, reading: Reading | None) -> str:
         state = reading.state if reading else "RUNNING"
-        return "" if state == "RUNNING" else f"job {self.job.name} is {state}"
+        return "" if state == "RUNNING" else f"job {self.job.name} is {state_words(state)}"
 
     def _take(self, reading: Reading) -> None:
         before, self._last = self._last, reading

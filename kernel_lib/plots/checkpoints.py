@@ -28,6 +28,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
 
 from kernel_lib import live
 from kernel_lib.checkpoints import Checkpoint, CheckpointReader, Reading, Restore, Spent
+from kernel_lib.cluster import state_words
 from kernel_lib.job import Job
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, no_data_since, stale_because
@@ -274,7 +275,8 @@ class Checkpoints(View):
     def _not_running(self, reading: Reading) -> str:
         if reading.state == "RUNNING":
             return ""
-        return f"job {self.job.name} is {reading.state}" + (f": {reading.reason}" if reading.reason else "")
+        said = f"job {self.job.name} is {state_words(reading.state)}"
+        return f"{said}: {reading.reason}" if reading.reason else said
 
     def _show(self, shown: Sequence[Checkpoint], newest: Checkpoint | None, now: float) -> None:
         columns = bar_columns(shown, now)

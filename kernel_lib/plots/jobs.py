@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import job_states, live
+from kernel_lib.cluster import state_words
 from kernel_lib.job import Failure
 from kernel_lib.job_states import JobState, Reading
 from kernel_lib.plots import look
@@ -102,11 +103,12 @@ def label_columns(jobs: Sequence[JobState], names: Sequence[str], now: float) ->
 
 def jobs_sentence(reading: Reading) -> str:
     """Return which jobs run, whose they are, and which have failed lately, in words."""
-    running = [job for job in reading.jobs if job.live]
+    running = [job for job in reading.jobs if job.holds_slots]
     taken = reading.slots_total - reading.slots_free
     count = f"{len(running)} job{' runs' if len(running) == 1 else 's run'}" if running else "No job runs"
     listed = f": {', '.join(f'{job.name} ({_slots(job)}, {job.owner})' for job in running)}" if running else ""
-    states = [f"{job.name} is {job.state}." for job in reading.jobs if job.state not in ("RUNNING", "CANCELED")]
+    told = [job for job in reading.jobs if job.state not in ("RUNNING", "CANCELED")]
+    states = [f"{job.name} is {state_words(job.state)}." for job in told]
     since = reading.at - SECONDS_SHOWN
     failed = [
         _failures(job.name, recent)
@@ -124,7 +126,7 @@ def _failures(name: str, recent: Sequence[Failure]) -> str:
 
 
 def _label(job: JobState) -> str:
-    return f"{job.state}, {_slots(job)}" if job.live else job.state
+    return f"{job.state}, {_slots(job)}" if job.holds_slots else job.state
 
 
 def _slots(job: JobState) -> str:

@@ -29,6 +29,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import live, placement
+from kernel_lib.cluster import state_words
 from kernel_lib.job import Job
 from kernel_lib.kafka_client import Record
 from kernel_lib.placement import Placement
@@ -189,7 +190,9 @@ class KeyGroups(View):
         return placed.taskmanagers if placed and not stale else {}
 
     def _not_running(self, placed: Placement | None) -> str:
-        return f"job {self.job.name} is {placed.state}" if self.job and placed and placed.state != "RUNNING" else ""
+        if self.job is None or placed is None or placed.state == "RUNNING":
+            return ""
+        return f"job {self.job.name} is {state_words(placed.state)}"
 
     def _fit(self, names: Sequence[str]) -> None:
         look.name_rows(self.root, names)

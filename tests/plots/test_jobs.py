@@ -80,6 +80,10 @@ def test_the_sentence_says_who_holds_the_slots_and_what_has_failed() -> None:
         "1 job runs in 3 of 8 slots: relay (2 slots, 05_first_job (pid 7)). relay is RESTARTING. relay failed 2 times "
         "in the last 5 minutes, the last at 00:03:50 UTC because of: TaskManager 1 is lost."
     )
+    waiting = replace(RELAY, state="CREATED")
+    assert jobs.jobs_sentence(reading(240, COUNT, waiting)).startswith(
+        "1 job runs in 3 of 8 slots: count_events (1 slot, the course). relay is CREATED: it waits for slots."
+    )
     assert jobs.jobs_sentence(reading(240)).startswith("No job runs in 3 of 8 slots.")
 
 
