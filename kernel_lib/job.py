@@ -152,7 +152,7 @@ class Job:
             )
         more = parallelism - self.slots()
         if more > 0:
-            slots.wait_free(self.settings, self.name, more)
+            slots.wait_free(self.settings, f"Job {self.name}", more)
         if more:
             self._resize(parallelism, timeout_seconds)
 

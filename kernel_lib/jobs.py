@@ -287,7 +287,7 @@ def _make_room(name: str, parallelism: int, settings: Settings) -> None:
         if job.name == name:
             job.cancel()
             ended = True
-    slots.wait_free(settings, name, parallelism, ended=ended)
+    slots.wait_free(settings, f"Job {name}", parallelism, ended=ended)
 
 
 def _all_live(settings: Settings) -> list[Job]:

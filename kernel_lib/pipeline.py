@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from kernel_lib import jobs, producer, reference, topics
+from kernel_lib import jobs, producer, reference, slots, topics
 from kernel_lib.settings import Settings, load
 
 JOBS = (
@@ -50,9 +50,11 @@ def start(*, events_per_second: float = 100, seed: int = 1, settings: Settings |
     """Create the topics, publish the reference data, submit the jobs, start the producers; return what runs, in words.
 
     `events_per_second` are those of all four streams together. The jobs belong to the course and outlive this process;
-    the producers end with it.
+    the producers end with it. Raises NoFreeSlots before anything is started, and as `jobs.submit` and
+    `producer.start` do.
     """
     settings = settings or load()
+    _make_room(settings)
     topics.create_all(settings=settings)
     reference.publish(seed, settings=settings)
     submit = partial(
@@ -72,6 +74,13 @@ def start(*, events_per_second: float = 100, seed: int = 1, settings: Settings |
     for job in submitted:
         job.wait_running()
     return f"{events_per_second:g} events/s into {len(STREAMS)} topics; {len(JOBS)} jobs run: {', '.join(JOBS)}"
+
+
+def _make_room(settings: Settings) -> None:
+    """Make sure that all jobs have slots: one that runs gives its own to the one that takes its place."""
+    ended = jobs.cancel_orphans(settings=settings)
+    new = set(JOBS) - {job.name for job in jobs.running(settings=settings)}
+    slots.wait_free(settings, "The pipeline", len(new), ended=bool(ended))
 
 
 def stop(*, settings: Settings | None = None) -> str:

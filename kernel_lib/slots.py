@@ -33,16 +33,16 @@ def holders(settings: Settings) -> list[str]:
     return [_holder(settings, entry["jid"], entry["name"]) for entry in cluster.jobs(settings, live=True)]
 
 
-def wait_free(settings: Settings, name: str, needed: int, *, ended: bool = False) -> None:
-    """Return when so many slots are free for a job; waits while some are on their way back, as after a rescale.
+def wait_free(settings: Settings, who: str, needed: int, *, ended: bool = False) -> None:
+    """Return when so many slots are free for somebody; waits while some are on their way back, as after a rescale.
 
-    `ended`: a job was just ended for this one. Raises NoFreeSlots, naming who holds the slots.
+    `who` begins the error. `ended`: a job was just ended for this one. Raises NoFreeSlots, naming who holds the slots.
     """
     budget = RETURN_SECONDS if ended or _returning(settings) else 0
     try:
         wait_until(lambda: free(settings) >= needed, budget, f"{needed} free slots")
     except WaitTimeout as error:
-        raise refusal(settings, name, needed) from error
+        raise refusal(settings, who, needed) from error
 
 
 def _returning(settings: Settings) -> bool:
@@ -52,15 +52,15 @@ def _returning(settings: Settings) -> bool:
     return bool(overview["slots-total"] - overview["slots-available"] > held)
 
 
-def refusal(settings: Settings, name: str, needed: int) -> NoFreeSlots:
-    """Return the error for a job that needs more free slots than there are; it says who holds them and what is down."""
+def refusal(settings: Settings, who: str, needed: int) -> NoFreeSlots:
+    """Return the error for somebody who needs more free slots than there are: who holds them, and what is down."""
     overview = cluster.get(settings, "/overview")
     available, total = overview["slots-available"], overview["slots-total"]
     holding, down = holders(settings), _down(settings)
     causes = [f"slots are held by {', '.join(holding)}" if holding else "no TaskManager has registered"]
     remedies = ["jobs.find(name).cancel() for one that you no longer need" if holding else cluster.REMEDY]
     return NoFreeSlots(
-        f"Job {name} needs {needed} free slot{'' if needed == 1 else 's'}; the cluster has {available} of {total}.",
+        f"{who} needs {needed} free slot{'' if needed == 1 else 's'}; the cluster has {available} of {total}.",
         cause="; ".join([*(f"{each} is down" for each in down), *causes]),
         remedy="; or ".join([*(f'services.start("{each}")' for each in down), *remedies]),
     )

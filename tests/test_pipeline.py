@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel_lib import jobs, pipeline, producer, reference, topics
+from kernel_lib import jobs, pipeline, producer, reference, slots, topics
+from kernel_lib.errors import NoFreeSlots
 from kernel_lib.owners import Kind, Owner
 from kernel_lib.settings import Settings, load
 
@@ -39,11 +40,26 @@ def test_its_jobs_outlive_more_kills_than_anybody_presses(settings: Settings, mo
         return submitted[-1]
 
     monkeypatch.setattr(jobs, "submit", submit)
-    for module, function in ((topics, "create_all"), (reference, "publish"), (producer, "start")):
+    monkeypatch.setattr(jobs, "cancel_orphans", lambda **_: [])
+    monkeypatch.setattr(jobs, "running", lambda **_: [])
+    done = ((topics, "create_all"), (reference, "publish"), (producer, "start"), (slots, "wait_free"))
+    for module, function in done:
         monkeypatch.setattr(module, function, lambda *_, **__: None)
     pipeline.start(settings=settings)
     assert sorted(job.name for job in submitted) == sorted(pipeline.JOBS)
     assert min(job.restart_attempts for job in submitted) >= 1_000
+
+
+def test_it_asks_for_all_slots_that_it_lacks_before_it_starts_anything(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "cancel_orphans", lambda **_: [])
+    monkeypatch.setattr(jobs, "running", lambda **_: [SomeJob("count_events", "course"), SomeJob("relay", "kernel")])
+    monkeypatch.setattr(slots, "_returning", lambda _: False)
+    monkeypatch.setattr(slots, "free", lambda _: 4)
+    monkeypatch.setattr(slots, "refusal", lambda _, who, needed: NoFreeSlots(f"{who} needs {needed}"))
+    with pytest.raises(NoFreeSlots, match="The pipeline needs 5"):
+        pipeline.start(settings=settings)
 
 
 def test_a_stop_leaves_the_jobs_of_lessons_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

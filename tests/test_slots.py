@@ -26,13 +26,13 @@ def _cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_refusal_names_who_holds_the_slots_and_the_taskmanagers_that_are_down() -> None:
-    error = slots.refusal(OURS, "relay", 1)
+    error = slots.refusal(OURS, "Job relay", 1)
     assert error.args[0].startswith("Job relay needs 1 free slot; the cluster has 0 of 4.")
     assert error.cause == "flink-taskmanager-1 is down; slots are held by count_events (4) of the course"
     assert error.remedy.startswith('services.start("flink-taskmanager-1"); or jobs.find(name).cancel()')
 
 
 def test_where_the_course_runs_no_services_none_is_down() -> None:
-    error = slots.refusal(OURS.model_copy(update={"course_services": {}}), "relay", 2)
+    error = slots.refusal(OURS.model_copy(update={"course_services": {}}), "Job relay", 2)
     assert error.cause == "slots are held by count_events (4) of the course"
     assert "needs 2 free slots" in error.args[0]

@@ -56,6 +56,9 @@ def test_a_job_without_slots_keeps_its_arrows_and_says_what_it_waits_for(setting
         assert "job count_events is CREATED: it waits for slots" in of_all().reason
         with pytest.raises(NoFreeSlots, match="flink-taskmanager-1 is down") as refusal:
             jobs.submit("relay", settings=settings)
+        with pytest.raises(NoFreeSlots, match="The pipeline needs 5 free slots"):  # it has count_events
+            pipeline.start(settings=settings)
+        assert [each.name for each in jobs.running(settings=settings)] == ["count_events"]
         assert 'services.start("flink-taskmanager-2")' in refusal.value.remedy
     job.wait_running()
     wait_until(lambda: not read().reason, 30, "the reason to be gone")
