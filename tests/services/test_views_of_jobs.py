@@ -106,7 +106,7 @@ def test_a_killed_taskmanager_repeats_events_of_the_fast_lane_before_ones_eyes(
     assert f"{name} failed" not in listed.text
     with ledger.Ledger(shop, "processed-events", settings=course) as book:
         view = plots.LedgerBoard(book)
-        wait_until(lambda: view.source.data["missing"].size > 5, 30, "a history")
+        wait_until(lambda: view.source.data["not_there"].size > 5, 30, "a history")
         assert " 0 duplicate" in view.text
         with killed(job.taskmanagers()[0], course):
             wait_until(lambda: view.source.data["duplicate"][-1] > 0, 60, "duplicates to be drawn")
