@@ -10,6 +10,7 @@ Six jobs at parallelism 1 take six of the eight slots; a lesson beside them has 
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -33,6 +34,8 @@ STREAMS: dict[str, tuple[float, dict[str, Any]]] = {
     "system-metrics": (0.01, {}),
 }
 NAME = "pipeline"
+# Who presses a button while another one still works waits for it: two that drain a job restart it for each other.
+_one_at_a_time = threading.Lock()
 # Flink never forgets a restart, and learners kill services as often as they like.
 RESTART_ATTEMPTS = 1_000
 # Six jobs and four producers share two cores. What costs is less the events than how often something is done: sends,
@@ -54,6 +57,11 @@ def start(*, events_per_second: float = 100, seed: int = 1, settings: Settings |
     `producer.start` do.
     """
     settings = settings or load()
+    with _one_at_a_time:
+        return _start(events_per_second, seed, settings)
+
+
+def _start(events_per_second: float, seed: int, settings: Settings) -> str:
     _make_room(settings)
     topics.create_all(settings=settings)
     reference.publish(seed, settings=settings)
@@ -86,6 +94,11 @@ def _make_room(settings: Settings) -> None:
 def stop(*, settings: Settings | None = None) -> str:
     """Stop the producers, drain the jobs, and return what was done, in words."""
     settings = settings or load()
+    with _one_at_a_time:
+        return _stop(settings)
+
+
+def _stop(settings: Settings) -> str:
     stopped = [each.stop().sent for each in producer.running(NAME)]
     drained = [job for job in jobs.running(settings=settings) if job.name in JOBS and _is_the_course_s(job)]
     with ThreadPoolExecutor(len(JOBS)) as side_by_side:

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +62,28 @@ def test_it_asks_for_all_slots_that_it_lacks_before_it_starts_anything(
     monkeypatch.setattr(slots, "refusal", lambda _, who, needed: NoFreeSlots(f"{who} needs {needed}"))
     with pytest.raises(NoFreeSlots, match="The pipeline needs 5"):
         pipeline.start(settings=settings)
+
+
+def test_a_stop_waits_for_the_one_before_and_finds_its_work_done(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that drain the same job restart it for each other, and neither comes to an end."""
+    found, begun, may_end = [SomeJob("track_sessions", "course")], threading.Event(), threading.Event()
+
+    def drain(job: SomeJob) -> None:
+        begun.set()
+        assert may_end.wait(10)
+        found.remove(job)
+
+    monkeypatch.setattr(jobs, "running", lambda **_: list(found))
+    monkeypatch.setattr(jobs.Job, "drain", drain)
+    with ThreadPoolExecutor(2) as buttons:
+        first = buttons.submit(pipeline.stop, settings=settings)
+        assert begun.wait(10)
+        second = buttons.submit(pipeline.stop, settings=settings)
+        may_end.set()
+        assert first.result(10).endswith("1 jobs were drained")
+        assert second.result(10) == "no producer of this notebook was running"
 
 
 def test_a_stop_leaves_the_jobs_of_lessons_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
