@@ -172,4 +172,4 @@ def photograph(gallery: Page, name: str, *, views: int) -> None:
         fits = shown.evaluate_all("views => views.map(view => view.scrollWidth <= view.clientWidth + 1)")
         assert fits == [True] * len(fits)
         assert len(fits) >= views
-        gallery.screenshot(path=SCREENSHOTS / f"{name}_{width}.png", timeout=90_000)
+        gallery.screenshot(path=SCREENSHOTS / f"{name}_{width}.png", timeout=180_000)
