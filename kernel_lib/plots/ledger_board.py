@@ -52,7 +52,7 @@ def tiles(figures: Figures | None) -> str:
         ("in doubt", figures.in_doubt, "?" if figures.in_doubt else "✓"),
         ("out of order", figures.out_of_order, ""),
     ]
-    return f'<div style="display:flex;gap:10px;">{"".join(_tile(*cell) for cell in cells)}</div>'
+    return f'<div style="display:flex;gap:10px">{"".join(_tile(*cell) for cell in cells)}</div>'
 
 
 def _tile(label: str, count: int, sign: str) -> str:
