@@ -104,7 +104,8 @@ def _stop(settings: Settings) -> str:
     with ThreadPoolExecutor(len(JOBS)) as side_by_side:
         list(side_by_side.map(jobs.Job.drain, drained))
     sent = f"stopped after {sum(stopped):,} events" if stopped else "no producer of this notebook was running"
-    return f"{sent}; {len(drained)} jobs were drained" if drained else sent
+    were = "job was" if len(drained) == 1 else "jobs were"
+    return f"{sent}; {len(drained)} {were} drained" if drained else sent
 
 
 def _is_the_course_s(job: jobs.Job) -> bool:

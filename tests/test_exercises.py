@@ -2,17 +2,20 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from kernel_lib import checkpoints, topics
 from kernel_lib.errors import JobFailed
 from kernel_lib.exercises import exact_over_kills, exactly_once, first_job, trial, watermarks
 from kernel_lib.exercises.cockpit import judge_trouble
 from kernel_lib.exercises.exactly_once import Answer, judge_exactness
 from kernel_lib.exercises.first_job import judge_carts
 from kernel_lib.exercises.watermarks import judge_watermark
+from kernel_lib.job import Job
 from kernel_lib.ledger import Figures, Ledger
 from kernel_lib.services import ServiceStatus
 
@@ -321,6 +324,26 @@ def test_one_slow_checkpoint_of_a_short_interval_is_not_the_learner_s() -> None:
     assert seen_after(arrivals, checkpoint_seconds=1) is not None
     assert seen_after(arrivals, checkpoint_seconds=60) is None
     assert seen_after(lambda looks: 1, checkpoint_seconds=1) is None
+
+
+def test_a_kill_waits_for_results_that_are_in_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes right after a checkpoint repeats nothing, and a wrong answer looked right."""
+    least = exactly_once.UNSAVED
+    moments = [(None, 0), (1, least - 1), (1, least), (2, 2 * least), (2, 3 * least)]  # the last checkpoint, the end
+    left = iter(moments)
+    now: list[tuple[int | None, int]] = []
+
+    def ends(*_: Any, **__: Any) -> dict[int, tuple[int, int]]:
+        now.append(next(left))
+        return {0: (0, now[-1][1])}
+
+    def look() -> Any:
+        return SimpleNamespace(last_completed=now[-1][0] and SimpleNamespace(id=now[-1][0]))
+
+    monkeypatch.setattr(checkpoints, "CheckpointReader", lambda job: look)
+    monkeypatch.setattr(topics, "offsets", ends)
+    exactly_once._wait_for_unsaved(cast(Job, SimpleNamespace(settings=None)))
+    assert now == moments
 
 
 @pytest.mark.parametrize("kills", [0, 1, -1, "five", None])

@@ -82,7 +82,7 @@ def test_a_stop_waits_for_the_one_before_and_finds_its_work_done(
         assert begun.wait(10)
         second = buttons.submit(pipeline.stop, settings=settings)
         may_end.set()
-        assert first.result(10).endswith("1 jobs were drained")
+        assert first.result(10).endswith("1 job was drained")
         assert second.result(10) == "no producer of this notebook was running"
 
 
@@ -92,5 +92,5 @@ def test_a_stop_leaves_the_jobs_of_lessons_alone(settings: Settings, monkeypatch
     found.append(SomeJob("match_fraud", None))
     monkeypatch.setattr(jobs, "running", lambda **_: found)
     monkeypatch.setattr(jobs.Job, "drain", SomeJob.drain)
-    assert pipeline.stop(settings=settings) == "no producer of this notebook was running; 1 jobs were drained"
+    assert pipeline.stop(settings=settings) == "no producer of this notebook was running; 1 job was drained"
     assert [job.drained for job in found] == [[], [], ["track_sessions"], []]

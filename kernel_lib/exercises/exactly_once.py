@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kernel_lib import crashes, jobs, lessons, producer, topics
+from kernel_lib import checkpoints, crashes, jobs, lessons, producer, topics
 from kernel_lib.errors import WaitTimeout
 from kernel_lib.exercises import trial
 from kernel_lib.job import Job
@@ -19,6 +19,8 @@ from kernel_lib.waiting import wait_until
 
 RATE = 200
 KILLS = 2
+# A kill that comes right after a checkpoint shows nothing: by then a fifth of a second of results is written anew.
+UNSAVED = RATE // 5
 GUARANTEES = ("none", "at-least-once", "exactly-once")
 LEVELS = ("read_uncommitted", "read_committed")
 SHORTEST_CHECKPOINT_SECONDS = 0.5
@@ -153,6 +155,7 @@ def _kill_and_read(answer: Answer, kills: int, shop: Producer, job: Job, setting
             return Seen(None, 0, book.figures())
         done = 0
         while done < kills and not book.update().duplicate:  # one fault is enough for a verdict
+            _wait_for_unsaved(job)
             with crashes.killed_taskmanager(job):
                 _wait_for_more(book)
             done += 1
@@ -186,3 +189,17 @@ def _seconds_until(received: int, book: Ledger, within_seconds: float) -> float:
 def _wait_for_more(book: Ledger) -> None:
     enough = book.update().received + RATE
     wait_until(lambda: book.update().received >= enough, 60, "results to go on after the kill")
+
+
+def _wait_for_unsaved(job: Job) -> None:
+    """Wait until the job has written results that its last complete checkpoint does not know."""
+    read = checkpoints.CheckpointReader(job)
+    written_at: dict[int, int] = {}
+
+    def enough() -> bool:
+        written = sum(end for _, end in topics.offsets(SINK, committed=False, settings=job.settings).values())
+        last = read().last_completed
+        checkpoint = last.id if last else 0
+        return written - written_at.setdefault(checkpoint, written) >= UNSAVED
+
+    wait_until(enough, 60, f"{UNSAVED} results that are in no checkpoint yet")
