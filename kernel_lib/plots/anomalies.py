@@ -135,8 +135,6 @@ def anomalies_sentence(readings: Sequence[Judged], alerts: Sequence[Warned]) -> 
 class Anomalies(View):
     """The readings of one sensor, chosen or the last one flagged, and how many alerts there are on all of them."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, readings: live.TopicTail, alerts: live.TopicTail, *, name: str = "anomalies") -> None:
         self.readings, self.alerts = readings, alerts
         self._sensors: dict[str, deque[Judged]] = {}

@@ -128,8 +128,6 @@ def load_words(load: Shares) -> str:
 class Backpressure(View):
     """The tasks of one job over the last minute, from the source at the top to the sink."""
 
-    redraw_seconds = 1.0
-
     def __init__(self, job: Job, *, name: str = "backpressure") -> None:
         self.job = job
         self.poller: live.Poller[Reading] = live.Poller(task_metrics.of(job), every_seconds=READ_SECONDS)

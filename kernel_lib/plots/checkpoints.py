@@ -241,8 +241,6 @@ def _sizes(checkpoint: Checkpoint) -> str:
 class Checkpoints(View):
     """The checkpoints of a job over the last minute and a half, asked once a second."""
 
-    redraw_seconds = 1.0
-
     def __init__(self, job: Job, *, read: Callable[[], Reading] | None = None, name: str = "checkpoints") -> None:
         self.job = job
         self.poller = live.Poller(read or CheckpointReader(job), every_seconds=1.0)

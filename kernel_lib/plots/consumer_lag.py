@@ -266,8 +266,6 @@ class _Follower:
 class ConsumerLag(View):
     """The lag of some groups, each on a topic, asked once a second."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self,
         *pairs: Pair,

@@ -76,8 +76,6 @@ def error_sentence(sent: float, letters: float, refused: float, newest: str) -> 
 class ErrorRate(View):
     """The errors of the last two minutes, one bar a second: dead letters, and sends that were refused."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, producer: Sends, tail: live.TopicTail, *, name: str = "error rate") -> None:
         """`tail` is of the topic `dead-letters`; its letters may be of any topic."""
         self.producer, self.tail = producer, tail

@@ -214,8 +214,6 @@ class EventCounters(View):
     `value` names a field with a number, in `unit`: the sum and the mean of it can be chosen in place of the count.
     """
 
-    redraw_seconds = 1.0
-
     def __init__(
         self,
         tail: live.TopicTail,

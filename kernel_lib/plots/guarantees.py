@@ -113,8 +113,6 @@ def polled(books: Mapping[str, Ledger]) -> dict[str, live.Poller[Figures]]:
 class Guarantees(View):
     """The counters of each lane, big, and over the last minute."""
 
-    redraw_seconds = 0.5
-
     def __init__(
         self,
         sent: Producer,

@@ -136,8 +136,6 @@ def _slots(job: JobState) -> str:
 class Jobs(View):
     """Every job of the cluster, of any namespace: they share its slots."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self, *, read: Callable[[], Reading] | None = None, settings: Settings | None = None, name: str = "jobs"
     ) -> None:

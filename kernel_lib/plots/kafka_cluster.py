@@ -217,8 +217,6 @@ def _leaders(cluster: Cluster) -> str:
 class KafkaCluster(View):
     """Brokers against the partitions of some topics, asked once a second."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self,
         *topics: str,

@@ -156,8 +156,6 @@ def _taskmanagers(held: Sequence[Group], places: Places) -> str:
 class KeyGroups(View):
     """The key groups of a job that reports them, such as count_users; with `job` also where its subtasks run."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, tail: live.TopicTail, job: Job | None = None, *, name: str = "key groups") -> None:
         self.tail, self.job = tail, job
         self.poller = live.Poller(partial(placement.read, job, REPORTER), every_seconds=READ_SECONDS) if job else None

@@ -69,8 +69,6 @@ def _tile(label: str, count: int, sign: str) -> str:
 class LedgerBoard(View):
     """The figures of one ledger, big, and over the last minute; it is closed with the view."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, book: Ledger, *, title: str = "Sent against received", name: str = "ledger") -> None:
         self.poller = live.Poller(book.update, every_seconds=READ_SECONDS, close=book.close)
         self._history: deque[tuple[float, Figures]] = deque(maxlen=int(SECONDS_SHOWN / READ_SECONDS) + 2)

@@ -127,8 +127,6 @@ def stages_sentence(under_way: int, seen: Sequence[Stage]) -> str:
 class PatternStages(View):
     """The attempts that the matcher has reported last."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, tail: live.TopicTail, *, name: str = "pattern stages") -> None:
         self.tail = tail
         self._attempts: dict[tuple[str, str], Stage] = {}

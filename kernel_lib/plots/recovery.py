@@ -135,8 +135,6 @@ def recovery_sentence(rate: float, found: Sequence[Outage], seconds: float, *, u
 class Recovery(View):
     """The results of a job per second over the last two minutes, with a band for each failure."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, tail: live.TopicTail, job: Job, *, name: str = "recovery") -> None:
         self.tail = tail
         self.poller = live.Poller(job.failures, every_seconds=1.0)

@@ -86,8 +86,6 @@ def usage_sentence(found: resources.Resources) -> str:
 class Resources(View):
     """Four bars a service; the last row is the kernel of this notebook with all it has started."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self,
         *,

@@ -61,8 +61,6 @@ def _because(status: ServiceStatus) -> str:
 class ServicesBoard(View):
     """All services of the course, refreshed each second."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self,
         read: Callable[[], Sequence[ServiceStatus]] = services.statuses,

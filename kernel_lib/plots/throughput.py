@@ -99,8 +99,6 @@ def throughput_sentence(samples: Sequence[Sample]) -> str:
 class Throughput(View):
     """One row a topic, and one for each step of `job` to the next."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self,
         *topics: str,

@@ -98,8 +98,6 @@ def trend_sentence(name: str, unit: str, columns: Columns, within: str) -> str:
 class Trends(View):
     """One series of a topic over a range, both to choose; series are the first 100 values of the field `by`."""
 
-    redraw_seconds = 0.5
-
     def __init__(self, tail: live.TopicTail, *, by: str, name: str = "trends") -> None:
         self.tail, self._by = tail, by
         self._series: dict[str, deque[Point]] = {}

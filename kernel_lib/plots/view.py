@@ -33,9 +33,6 @@ class View(ABC):
 
     root: Any
     source: Any
-    # A browser without a graphics card needs ten milliseconds and more for each redraw of a picture. What is read
-    # once a second is drawn as often.
-    redraw_seconds = 0.25
 
     def __init__(
         self,
@@ -55,7 +52,7 @@ class View(ABC):
         self.text = "no data yet"
         self.quiet_because = ""
         self._closed = False
-        self._text_due = self._draw_due = 0.0
+        self._text_due = 0.0
         self._heading = widgets.HTML()
         self._line = widgets.HTML()
         self._canvas = Canvas(root) if isinstance(root, LayoutDOM) else None
@@ -75,10 +72,8 @@ class View(ABC):
 
     def update(self) -> None:
         """Redraw; the refresher calls this several times a second."""
-        if self._closed or time.monotonic() < self._draw_due:
+        if self._closed:
             return
-        # A little early rather than a whole turn of the refresher late.
-        self._draw_due = time.monotonic() + self.redraw_seconds - 0.1
         was_quiet = bool(self.quiet_because)
         self.text = " ".join(filter(None, [self.draw(), *self._gaps()]))
         if self._canvas is not None:

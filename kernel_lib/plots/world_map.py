@@ -137,8 +137,6 @@ def outlines() -> dict[str, list[list[list[float]]]]:
 class WorldMap(View):
     """The events of the last half minute on the map."""
 
-    redraw_seconds = 1.0
-
     def __init__(
         self, tail: live.TopicTail, *, because: Callable[[], str] | None = None, name: str = "world map"
     ) -> None:
