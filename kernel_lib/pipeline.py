@@ -100,12 +100,21 @@ def stop(*, settings: Settings | None = None) -> str:
 
 def _stop(settings: Settings) -> str:
     stopped = [each.stop().sent for each in producer.running(NAME)]
-    drained = [job for job in jobs.running(settings=settings) if job.name in JOBS and _is_the_course_s(job)]
+    found = [job for job in jobs.running(settings=settings) if job.name in JOBS]
     with ThreadPoolExecutor(len(JOBS)) as side_by_side:
-        list(side_by_side.map(jobs.Job.drain, drained))
+        drained = sum(side_by_side.map(_drain_the_course_s, found))
     sent = f"stopped after {sum(stopped):,} events" if stopped else "no producer of this notebook was running"
-    were = "job was" if len(drained) == 1 else "jobs were"
-    return f"{sent}; {len(drained)} {were} drained" if drained else sent
+    return f"{sent}; {drained} {'job was' if drained == 1 else 'jobs were'} drained" if drained else sent
+
+
+def _drain_the_course_s(job: jobs.Job) -> bool:
+    """Drain a job and return True if it is the course's; it tells so when it has slots, which others leave to it."""
+    if not job.parameters():
+        job.wait_running()
+    is_the_course_s = _is_the_course_s(job)
+    if is_the_course_s:
+        job.drain()
+    return is_the_course_s
 
 
 def _is_the_course_s(job: jobs.Job) -> bool:
