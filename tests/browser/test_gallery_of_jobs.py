@@ -43,4 +43,4 @@ def test_the_data_and_the_pixels_of_a_view_change_while_data_flows(gallery: Page
 
 @pytest.mark.timeout(400)  # four photographs of a page that a processor draws
 def test_every_view_fits_its_page_in_light_and_dark(gallery: Page) -> None:
-    photograph_in_light_and_dark(gallery, "gallery_of_jobs", views=len(VIEWS))
+    photograph_in_light_and_dark(gallery, "gallery_of_jobs", VIEWS)
