@@ -79,7 +79,7 @@ class Knob(Generic[T]):
             return f"Asked for {self._words(self.requested)}; {self._words(self.in_force)} still in force …"
         took = ""
         if self.milliseconds is not None:
-            took = f", acknowledged after {self.milliseconds:.{1 if self.milliseconds < 1 else 0}f} ms"
+            took = f", acknowledged after {self.milliseconds:,.{1 if self.milliseconds < 1 else 0}f} ms"
         return f"In force: {self._words(self.in_force)}{took}."
 
     def update(self) -> None:

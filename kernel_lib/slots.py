@@ -57,11 +57,15 @@ def refusal(settings: Settings, who: str, needed: int) -> NoFreeSlots:
     overview = cluster.get(settings, "/overview")
     available, total = overview["slots-available"], overview["slots-total"]
     holding, down = holders(settings), _down(settings)
-    causes = [f"slots are held by {', '.join(holding)}" if holding else "no TaskManager has registered"]
+    causes = [f"{each} is down" for each in down]
+    if holding:
+        causes.append(f"slots are held by {', '.join(holding)}")
+    elif not total:
+        causes.append("no TaskManager has registered")
     remedies = ["jobs.find(name).cancel() for one that you no longer need" if holding else cluster.REMEDY]
     return NoFreeSlots(
         f"{who} needs {needed} free slot{'' if needed == 1 else 's'}; the cluster has {available} of {total}.",
-        cause="; ".join([*(f"{each} is down" for each in down), *causes]),
+        cause="; ".join(causes),
         remedy="; or ".join([*(f'services.start("{each}")' for each in down), *remedies]),
     )
 

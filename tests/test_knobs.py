@@ -15,10 +15,10 @@ def knob(apply: Callable[[float], float], gone: Callable[[], str] = str) -> Knob
 
 
 def test_a_knob_shows_what_is_in_force_and_how_long_it_took() -> None:
-    turned = knob(lambda value: 4.2)
+    turned = knob(lambda value: 4321.4)
     turned.control.value = 500
     wait_until(lambda: turned.in_force == 500, 5, "the value to be in force")
-    assert turned.text == "In force: 500 events/s, acknowledged after 4 ms."
+    assert turned.text == "In force: 500 events/s, acknowledged after 4,321 ms."
     refresher.stop()
 
 

@@ -36,3 +36,13 @@ def test_where_the_course_runs_no_services_none_is_down() -> None:
     error = slots.refusal(OURS.model_copy(update={"course_services": {}}), "Job relay", 2)
     assert error.cause == "slots are held by count_events (4) of the course"
     assert "needs 2 free slots" in error.args[0]
+
+
+@pytest.mark.parametrize(("total", "cause"), [(4, ""), (0, "no TaskManager has registered")])
+def test_without_jobs_the_cause_is_what_is_down(total: int, cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when TaskManagers that have registered are denied."""
+    monkeypatch.setattr(cluster, "get", lambda *_, **__: {"slots-available": total, "slots-total": total})
+    monkeypatch.setattr(slots, "holders", lambda _: [])
+    assert slots.refusal(OURS, "The pipeline", 6).cause == "; ".join(
+        filter(None, ["flink-taskmanager-1 is down", cause])
+    )

@@ -104,9 +104,10 @@ def label_columns(jobs: Sequence[JobState], names: Sequence[str], now: float) ->
 def jobs_sentence(reading: Reading) -> str:
     """Return which jobs run, whose they are, and which have failed lately, in words."""
     running = [job for job in reading.jobs if job.holds_slots]
-    taken = reading.slots_total - reading.slots_free
-    count = f"{len(running)} job{' runs' if len(running) == 1 else 's run'}" if running else "No job runs"
-    listed = f": {', '.join(f'{job.name} ({_slots(job)}, {job.owner})' for job in running)}" if running else ""
+    taken, total = reading.slots_total - reading.slots_free, reading.slots_total
+    count = f"{len(running)} job{' runs' if len(running) == 1 else 's run'} in {taken} of {total} slots"
+    listed = ", ".join(f"{job.name} ({_slots(job)}, {job.owner})" for job in running)
+    now = f"{count}: {listed}." if running else f"No job runs; {reading.slots_free} of {total} slots are free."
     told = [job for job in reading.jobs if job.state not in ("RUNNING", "CANCELED")]
     states = [f"{job.name} is {state_words(job.state)}." for job in told]
     since = reading.at - SECONDS_SHOWN
@@ -116,7 +117,7 @@ def jobs_sentence(reading: Reading) -> str:
         if (recent := [failure for failure in job.failures if failure.at > since])
     ]
     said = failed or [f"No failure in the last {SECONDS_SHOWN // 60} minutes."]
-    return " ".join([f"{count} in {taken} of {reading.slots_total} slots{listed}.", *states, *said])
+    return " ".join([now, *states, *said])
 
 
 def _failures(name: str, recent: Sequence[Failure]) -> str:

@@ -157,6 +157,7 @@ class PatternStages(View):
             x_range=Range1d(start=0.4, end=MOST_STAGES + 2), y_range=Range1d(start=-0.6, end=ROWS - 0.4),
         )  # fmt: skip
         plot.ygrid.visible = False
+        plot.xaxis.ticker = list(range(1, MOST_STAGES + 1))
         circles = {"fill_color": "colour", "fill_alpha": "fill", "line_color": "colour", "line_width": 2}
         hover.renderers = [plot.scatter("x", "y", size=24, source=source, **circles)]
         look.text(plot, "x", "y", "text", source, text_color="ink", text_font_size="12px")

@@ -24,9 +24,9 @@ def test_an_arrow_on_the_slider_turns_the_rate_of_the_producer(controls: Page) -
     knob = controls.locator(".course-knob")
     tab_to(controls, knob.get_by_role("slider"))
     controls.keyboard.press("ArrowRight")
-    wait_for_words(knob, r"In force: 60 events/s, acknowledged after [\d.]+ ms")
+    wait_for_words(knob, r"In force: 60 events/s, acknowledged after [\d,.]+ ms")
     controls.keyboard.press("ArrowLeft")
-    wait_for_words(knob, r"In force: 50 events/s, acknowledged after [\d.]+ ms")
+    wait_for_words(knob, r"In force: 50 events/s, acknowledged after [\d,.]+ ms")
 
 
 def test_space_presses_a_button(controls: Page) -> None:

@@ -84,7 +84,7 @@ def test_the_sentence_says_who_holds_the_slots_and_what_has_failed() -> None:
     assert jobs.jobs_sentence(reading(240, COUNT, waiting)).startswith(
         "1 job runs in 3 of 8 slots: count_events (1 slot, the course). relay is CREATED: it waits for slots."
     )
-    assert jobs.jobs_sentence(reading(240)).startswith("No job runs in 3 of 8 slots.")
+    assert jobs.jobs_sentence(reading(240)).startswith("No job runs; 5 of 8 slots are free.")
 
 
 def test_the_view_draws_each_reading_and_says_why_when_there_is_none() -> None:

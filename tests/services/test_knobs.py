@@ -57,7 +57,7 @@ def test_a_rate_is_acknowledged_by_its_producer_and_follows_it(shop: Producer) -
     """Fails without the read of the producer's own knobs."""
     rate = knobs.rate(shop, most=1000)
     rate.control.value = 500
-    wait_for_words(rate, r"In force: 500 events/s, acknowledged after [\d.]+ ms\.")
+    wait_for_words(rate, r"In force: 500 events/s, acknowledged after [\d,.]+ ms\.")
     assert in_force(shop).events_per_second == 500
     shop.set(events_per_second=300)
     wait_for_words(rate, r"In force: 300 events/s\.")
@@ -68,9 +68,9 @@ def test_a_rate_is_acknowledged_by_its_producer_and_follows_it(shop: Producer) -
 def test_a_share_and_a_silence_are_acknowledged_by_their_producer(shop: Producer) -> None:
     share, silence = knobs.share(shop, "late_share"), knobs.silence(shop, partition=2)
     share.control.value = 0.25
-    wait_for_words(share, r"In force: 25%, acknowledged after [\d.]+ ms\.")
+    wait_for_words(share, r"In force: 25%, acknowledged after [\d,.]+ ms\.")
     silence.control.value = True
-    wait_for_words(silence, r"In force: silent, acknowledged after [\d.]+ ms\.")
+    wait_for_words(silence, r"In force: silent, acknowledged after [\d,.]+ ms\.")
     assert (in_force(shop).late_share, in_force(shop).silent_partitions) == (0.25, (2,))
     shop.set(silent_partitions=[], late_share=0.1)
     wait_for_words(share, r"In force: 10%\.")
@@ -93,7 +93,7 @@ def test_a_parameter_is_acknowledged_by_its_job_follows_it_and_ends_with_it(cour
     job = jobs.submit(JOB, settings=course)
     duration = knobs.parameter(JOB, "minimum_duration", most=60, unit="s", settings=course)
     duration.control.value = 3
-    wait_for_words(duration, r"In force: 3 s, acknowledged after [\d.]+ ms\.")
+    wait_for_words(duration, r"In force: 3 s, acknowledged after [\d,.]+ ms\.")
     assert controls.get(JOB, settings=course)["minimum_duration"] == 3
     controls.set(JOB, minimum_duration=7, settings=course)
     wait_for_words(duration, r"In force: 7 s\.")
@@ -108,10 +108,10 @@ def test_a_service_is_killed_and_started_by_its_switch_which_follows_it(course: 
     """Fails without the question to supervisor whether the service runs."""
     runs_now = knobs.service(TASKMANAGER, settings=course)
     runs_now.control.value = False
-    wait_for_words(runs_now, r"In force: killed, acknowledged after [\d.]+ ms\.")
+    wait_for_words(runs_now, r"In force: killed, acknowledged after [\d,.]+ ms\.")
     assert services.status(TASKMANAGER, settings=course).state == "stopped"
     runs_now.control.value = True
-    wait_for_words(runs_now, r"In force: running, acknowledged after [\d.]+ ms\.", seconds=90)
+    wait_for_words(runs_now, r"In force: running, acknowledged after [\d,.]+ ms\.", seconds=90)
     assert services.status(TASKMANAGER, settings=course).healthy
     services.kill(TASKMANAGER, settings=course)
     wait_for_words(runs_now, r"In force: killed\.")
