@@ -57,7 +57,8 @@ def _in_short(graded: Graded) -> str:
 
 def table(graded: Iterable[Graded]) -> rich.table.Table:
     """Return a row for each exercise of each submission; remarks stand below them."""
-    drawn = rich.table.Table("submission", "lesson", "exercise", "result", "in words", box=None)
+    whole_name = rich.table.Column("submission", overflow="fold")
+    drawn = rich.table.Table(whole_name, "lesson", "exercise", "result", "in words", box=None)
     for each in graded:
         for row in rows(each):
             colour = COLOURS.get(row[3], "red")

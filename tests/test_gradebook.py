@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def test_the_table_has_a_row_for_each_exercise_and_each_remark() -> None:
         ["bob/05", "05_first_job", "the", "kernel", "died"],
         ["cem/05", "not", "graded", "05.ipynb", "is", "not", "a", "notebook."],
     ]
+
+
+def test_in_a_narrow_window_names_are_whole() -> None:
+    """Fails when the end of a name, by which they differ, gives way to an ellipsis."""
+    long = dataclasses.replace(CEM, submission="learner-30-of-the-morning-class")
+    assert (
+        "".join(line[0] for line in shown(long, width=60)[1:] if line and line[0] in long.submission) == long.submission
+    )
 
 
 def class_of(many: int) -> list[Graded]:
