@@ -14,29 +14,23 @@ from __future__ import annotations
 
 import http.client
 import re
-import socket
 import urllib.parse
 import xmlrpc.client
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import httpx
-
+from kernel_lib import probes
 from kernel_lib.errors import AuthenticationFailed, NotFound, ServiceControlFailed, ServiceUnavailable, WaitTimeout
 from kernel_lib.settings import Settings, load
 from kernel_lib.waiting import wait_until
 
-PROBE_TIMEOUT_SECONDS = 3.0
 START_TIMEOUT_SECONDS = 90.0
 # The longest call is a stop: supervisor kills what did not end in 20 s.
 CALL_TIMEOUT_SECONDS = 60.0
 NOT_STARTED = "not started"
 LOG_TAIL_BYTES = 20_000
 _RESTARTING = ("EXITED", "BACKOFF")
-_RPC_ADDRESS = re.compile(r"@([^/]+)")
 _NAMES_AN_ERROR = re.compile(r"\b(ERROR|FATAL|error:|\w*Exception\b)")
 
 
@@ -228,7 +222,7 @@ def _judge(name: str, info: dict[str, Any], settings: Settings) -> tuple[str, st
         return "failed", _last_words(name, info, settings)
     if _is_paused(info["pid"]):
         return "paused", "the process is frozen (SIGSTOP)"
-    reason = _probe(name)(settings, name)
+    reason = probes.ask(name, settings)
     if not reason:
         return "healthy", ""
     young = info["now"] - info["start"] < START_TIMEOUT_SECONDS
@@ -248,69 +242,6 @@ def _is_paused(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] == "T"
     except OSError:  # a service in another container, or one that has just ended
         return False
-
-
-def _probe(name: str) -> Callable[[Settings, str], str]:
-    kind = name.rstrip("0123456789").rstrip("-")
-    return {
-        "flink-jobmanager": _probe_jobmanager,
-        "flink-taskmanager": _probe_taskmanager,
-        "elasticsearch": _probe_elasticsearch,
-    }.get(kind, _probe_port)
-
-
-def _probe_port(settings: Settings, name: str) -> str:
-    return _port_reason(settings.course_services[name].address)
-
-
-def _port_reason(address: str) -> str:
-    host, port = address.rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), PROBE_TIMEOUT_SECONDS).close()
-    except OSError as error:
-        return f"the port does not answer: {error.strerror or error}"
-    return ""
-
-
-def _probe_jobmanager(settings: Settings, name: str) -> str:
-    return _http_reason(f"{settings.flink_jobmanager_url}/overview", lambda body: "")
-
-
-def _probe_taskmanager(settings: Settings, name: str) -> str:
-    def missing(body: Any) -> str:
-        paths = [manager["path"] for manager in body["taskmanagers"] if manager["id"] == name]
-        # For some seconds the JobManager still knows one that was killed, by the port that it had.
-        living = [path for path in paths if not _port_reason(_RPC_ADDRESS.search(path)[1])]  # type: ignore[index]
-        return "" if living else "not registered with the JobManager yet"
-
-    return _http_reason(f"{settings.flink_jobmanager_url}/taskmanagers", missing)
-
-
-def _probe_elasticsearch(settings: Settings, name: str) -> str:
-    def red(body: Any) -> str:
-        return "the cluster's state is red" if body["status"] == "red" else ""
-
-    login = (settings.elasticsearch_user, settings.elasticsearch_password.get_secret_value())
-    return _http_reason(f"{settings.elasticsearch_url}/_cluster/health", red, login)
-
-
-def _http_reason(url: str, judge: Callable[[Any], str], login: tuple[str, str] | None = None) -> str:
-    """Ask `url`; return why the service is not well, or an empty string."""
-    try:
-        answer = _client().get(url, auth=login)
-        answer.raise_for_status()
-    except httpx.HTTPStatusError as error:
-        return f"{error.request.url.path} answered {error.response.status_code}"
-    except httpx.TransportError as error:
-        return f"{url} does not answer: {error or type(error).__name__}"
-    return judge(answer.json())
-
-
-@cache
-def _client() -> httpx.Client:
-    # Kept, since making one reads all certificates that Python trusts; its connections are not: a probe makes its own.
-    fresh = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False, limits=fresh)
 
 
 def _call(settings: Settings, name: str, method: str, *arguments: Any) -> Any:
