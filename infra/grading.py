@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ from kernel_lib.settings import load
 State = Literal["right", "not yet", "not checked", "not reached"]
 Cell = dict[str, Any]
 USUAL = Limits()
+RENEW_EVERY = 10
+"""After so many submissions the TaskManagers are started anew."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,33 @@ def grade(paths: Sequence[Path], where: Layout, *, copies: Path, limits: Limits 
     """
     found = submissions(paths)
     with _alone(where):
-        for name, path in found.items():
+        for number, (name, path) in enumerate(found.items(), 1):
             services.mend()
             learners.remove_leftovers(where)
             try:
                 yield _graded(name, path, where, copies, limits)
             except CourseError as error:
                 yield Graded(name, "", (), (str(error),), 0, None)
+            if number % RENEW_EVERY == 0 or number == len(found):
+                renew_taskmanagers()
+
+
+def renew_taskmanagers() -> None:
+    """Start the TaskManagers anew, unless jobs of somebody else run there.
+
+    Flink's exactly-once sink (Kafka connector 5.0) leaves a client open for each writer that there was. One whose user
+    is gone asks for its login again and again, and those of thirty learners take all of two cores.
+    """
+    if _jobs_of_others():
+        return
+    used = [each.name for each in services.statuses() if each.name.startswith("flink-taskmanager") and each.healthy]
+    with ThreadPoolExecutor(max(1, len(used))) as side_by_side:
+        list(side_by_side.map(_renew, used))
+
+
+def _renew(name: str) -> None:
+    services.stop(name)
+    services.start(name)
 
 
 def submissions(paths: Sequence[Path]) -> dict[str, Path]:

@@ -6,7 +6,7 @@ import pytest
 
 from infra import grading, notebooks
 from infra.grading import Graded, Outcome
-from kernel_lib import lesson_files, lessons
+from kernel_lib import lesson_files, lessons, services
 from kernel_lib.errors import CourseError, NotFound
 from kernel_lib.lessons import Verdict
 
@@ -187,3 +187,9 @@ def test_the_same_file_twice_is_one_submission(tmp_path: Path) -> None:
 def test_a_folder_without_notebooks_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=str(tmp_path)):
         grading.submissions([tmp_path])
+
+
+def test_taskmanagers_with_jobs_of_somebody_else_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grading, "_jobs_of_others", lambda: {"count_events"})
+    monkeypatch.setattr(services, "stop", lambda _: pytest.fail("a TaskManager was stopped"))
+    grading.renew_taskmanagers()

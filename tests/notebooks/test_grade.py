@@ -63,6 +63,7 @@ def words(each: dict[str, Any]) -> tuple[str, str]:
 @pytest.mark.timeout(600)
 def test_a_folder_of_submissions_is_graded_by_the_lesson_s_own_checks(submissions: Path, tmp_path: Path) -> None:
     """Fails when check cells are not restored, or a verdict counts that no checker noted."""
+    before = services.processes()
     found = graded(submissions, tmp_path, Limits(), code=1)  # one is no notebook, another shows what nobody judged
     assert words(found["ann"])[0] == "right"
     assert words(found["bob"])[0] == "not yet"
@@ -76,6 +77,8 @@ def test_a_folder_of_submissions_is_graded_by_the_lesson_s_own_checks(submission
         assert Path(found[name]["copy"]).exists()
         assert (tmp_path / "page" / f"{found[name]['submission']}.html").exists()
     assert nothing_is_left()
+    renewed = {name for name, (pid, _) in services.processes().items() if pid != before[name][0]}
+    assert renewed == {"flink-taskmanager-1", "flink-taskmanager-2"}  # with all that learners' jobs left open there
 
 
 @pytest.mark.timeout(400)
