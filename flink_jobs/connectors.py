@@ -256,7 +256,8 @@ def configuration(
         "python.operator-chaining.enabled": str(chaining).lower(),
         "python.execution-mode": python_mode,
         "python.fn-execution.bundle.time": "10",
-        "execution.buffer-timeout.interval": "10 ms",
+        # A checkpoint's barrier waits in the buffers of each task on its way, and a change of a parameter waits for it.
+        "execution.buffer-timeout.interval": "5 ms",
         "execution.checkpointing.interval": f"{checkpoint_interval_ms} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         # A broker or TaskManager that is away for a while makes checkpoints fail; that is no fault of the job.
