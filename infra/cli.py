@@ -126,6 +126,8 @@ def _tidy_jobs() -> None:
     """Say which jobs a crash left, and cancel those whose notebook is gone."""
     for name in jobs.cancel_orphans():
         console.print(f"Cancelled job {name}: the notebook that started it is gone.")
+    for name in topics.delete_orphans():
+        console.print(f"Deleted topic {name}: the notebook that made it is gone.")
     for job in jobs.running():
         console.print(f"Job {job.name} was found running; it went on from its last checkpoint.")
 

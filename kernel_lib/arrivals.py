@@ -11,7 +11,7 @@ from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from kernel_lib import indices, kafka_client, topics
+from kernel_lib import indices, kafka_client, offset_bounds, topics
 from kernel_lib.settings import Settings
 from kernel_lib.tally import Arrival
 
@@ -50,7 +50,7 @@ class TopicArrivals:
             # Ends before open transactions for a reader of committed records: it has yet to see what is in them.
             bounds = topics.offsets(topic, committed=committed, settings=settings)
             name = settings.named(topic)
-            starts = topics.starts(self._consumer, name, bounds, since_ms)
+            starts = offset_bounds.starts(self._consumer, name, bounds, since_ms)
             self._consumer.assign([TopicPartition(name, number, start) for number, start in starts.items()])
 
     def read(self) -> Iterator[Arrival]:

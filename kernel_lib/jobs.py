@@ -283,6 +283,7 @@ def _services(module: ModuleType, settings: Settings) -> dict[str, Any]:
 
 def _make_room(name: str, parallelism: int, settings: Settings) -> None:
     ended = bool(cancel_orphans(settings=settings))
+    topics.delete_orphans(settings=settings)
     for job in running(settings=settings):
         if job.name == name:
             job.cancel()

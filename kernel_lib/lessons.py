@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from kernel_lib import cluster, jobs, knobs, lesson_files, live, plots, progress
+from kernel_lib import cluster, jobs, knobs, lesson_files, live, plots, progress, topics
 from kernel_lib.errors import CourseError, JobFailed, NoFreeSlots, NotFound
 from kernel_lib.waiting import at_most
 
@@ -218,7 +218,8 @@ def hints(lesson: str, exercise: str, *words: str) -> Hints:
 def closing(label: str, function: Callable[[], object]) -> knobs.Buttons:
     """Return the button that ends a lesson: it calls `function`, then closes all pictures, knobs and live sources.
 
-    A kernel that shuts down before it is pressed cancels its jobs.
+    The topics that this kernel made for itself are deleted then. A kernel that shuts down before it is pressed cancels
+    its jobs.
     """
     atexit.register(_cancel_own_jobs)
     _closings.append((knobs.Buttons({label: partial(_end, function)}), label))
@@ -229,6 +230,7 @@ def _end(function: Callable[[], object]) -> object:
     outcome = function()
     plots.stop()
     live.stop_all()
+    topics.delete_own()
     return outcome
 
 

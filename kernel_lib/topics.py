@@ -11,8 +11,8 @@ Names are the short ones (`user-events`): the namespace of the settings is put b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,39 +20,25 @@ from typing import Any
 
 from confluent_kafka import (
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     ClusterMetadata,
     NewTopic,
-    OffsetSpec,
     TopicMetadata,
 )
 
-from kernel_lib import kafka_client
+from kernel_lib import kafka_client, offset_bounds, topic_owners
+from kernel_lib.errors import NotFound
 from kernel_lib.kafka_client import ANSWER_SECONDS, Record
+from kernel_lib.owners import Kind, Owner
 from kernel_lib.records import MIN_INSYNC_REPLICAS, PARTITIONS, REPLICATION_FACTOR, RETENTION_DAYS, TOPICS, TopicSpec
 from kernel_lib.settings import Settings, load
-from kernel_lib.waiting import wait_until
 
 _PATIENCE: Any = {"operation_timeout": ANSWER_SECONDS, "request_timeout": ANSWER_SECONDS}
-# A leader that has just died answers nothing; another is elected within seconds, and must be asked then.
-# Measured after a broker's kill: 8-10 s, when the broker was the active controller too.
-ATTEMPT_SECONDS = 1.5
-ELECTION_SECONDS = 25.0
-_ELECTING = {
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.OFFSET_NOT_AVAILABLE,
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-}
 _MIB = 1024 * 1024
 
 
@@ -92,30 +78,39 @@ class Creation:
 
 def create_all(*, settings: Settings | None = None) -> list[Creation]:
     """Create the topics of the course that do not exist; leaves those that do as they are."""
-    return _create(TOPICS, PARTITIONS, {}, settings or load())
+    return _create(TOPICS, {}, settings or load())
 
 
 def create(
     name: str,
     *,
-    partitions: int = PARTITIONS,
+    partitions: int | None = None,
     compacted: bool = False,
     append_time: bool = False,
     config: Mapping[str, str] | None = None,
+    owner: Kind = "course",
     settings: Settings | None = None,
 ) -> Creation:
-    """Create one topic with 3 replicas; `config` wins over the course's own. An existing one is left as it is."""
-    spec = TopicSpec(name, compacted, append_time)
-    return _create([spec], partitions, config or {}, settings or load())[0]
+    """Create one topic with 3 replicas; `config` wins over the course's own. An existing one is left as it is.
+
+    Without `partitions` it has as many as the course's topic of that name, and 6 if there is none. With `owner`
+    "kernel" it is this process's: `lessons.closing` deletes it, and so does `delete_orphans` when the process is gone.
+    """
+    settings = settings or load()
+    usual = next((spec.partitions for spec in TOPICS if spec.name == name), PARTITIONS)
+    spec = TopicSpec(name, compacted, append_time, usual if partitions is None else partitions)
+    creation = _create([spec], config or {}, settings)[0]
+    full_name = settings.named(name)
+    if owner == "kernel" and (creation.created or full_name in topic_owners.owned()):
+        topic_owners.note(full_name, Owner.this_process())
+    return creation
 
 
-def _create(
-    specs: Iterable[TopicSpec], partitions: int, config: Mapping[str, str], settings: Settings
-) -> list[Creation]:
+def _create(specs: Iterable[TopicSpec], config: Mapping[str, str], settings: Settings) -> list[Creation]:
     with kafka_client.asking(settings) as (admin, metadata):
         wanted = list(specs)
         missing = [spec for spec in wanted if settings.named(spec.name) not in metadata.topics]
-        new = [_new_topic(spec, partitions, config, settings) for spec in missing]
+        new = [_new_topic(spec, config, settings) for spec in missing]
         futures = admin.create_topics(new, **_PATIENCE) if new else {}
         created = {name for name, future in futures.items() if _was_created(future)}
         if created:
@@ -125,13 +120,13 @@ def _create(
             )
         if created != {topic.topic for topic in new}:
             metadata = admin.list_topics(timeout=ANSWER_SECONDS)
-    return [_creation(spec.name, settings.named(spec.name), created, metadata, partitions) for spec in wanted]
+    return [_creation(spec, settings.named(spec.name), created, metadata) for spec in wanted]
 
 
-def _new_topic(spec: TopicSpec, partitions: int, config: Mapping[str, str], settings: Settings) -> NewTopic:
+def _new_topic(spec: TopicSpec, config: Mapping[str, str], settings: Settings) -> NewTopic:
     return NewTopic(
         settings.named(spec.name),
-        num_partitions=partitions,
+        num_partitions=spec.partitions,
         replication_factor=REPLICATION_FACTOR,
         config={**topic_config(spec), **config},
     )
@@ -172,12 +167,12 @@ def _led(topic: TopicMetadata) -> bool:
     return all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
-def _creation(name: str, full_name: str, created: set[str], metadata: ClusterMetadata, partitions: int) -> Creation:
+def _creation(spec: TopicSpec, full_name: str, created: set[str], metadata: ClusterMetadata) -> Creation:
     if full_name in created:
-        return Creation(name, created=True)
+        return Creation(spec.name, created=True)
     found = len(metadata.topics[full_name].partitions)
-    differs = f"{full_name} exists with {found} partitions, not {partitions}: left as it is"
-    return Creation(name, created=False, note=differs if found != partitions else "")
+    differs = f"{full_name} exists with {found} partitions, not {spec.partitions}: left as it is"
+    return Creation(spec.name, created=False, note=differs if found != spec.partitions else "")
 
 
 def list_names(*, settings: Settings | None = None) -> list[str]:
@@ -197,7 +192,7 @@ def describe(name: str, *, settings: Settings | None = None) -> TopicDescription
     settings = settings or load()
     with kafka_client.asking(settings, name) as (admin, metadata):
         partitions = metadata.topics[settings.named(name)].partitions
-        bounds = _offsets(admin, settings.named(name), list(partitions))
+        bounds = offset_bounds.ask(admin, settings.named(name), list(partitions))
         return TopicDescription(
             name,
             tuple(
@@ -212,35 +207,7 @@ def offsets(name: str, *, committed: bool = True, settings: Settings | None = No
     settings = settings or load()
     with kafka_client.asking(settings, name) as (admin, metadata):
         partitions = list(metadata.topics[settings.named(name)].partitions)
-        return _offsets(admin, settings.named(name), partitions, committed=committed)
-
-
-def _offsets(
-    admin: AdminClient, full_name: str, partitions: list[int], *, committed: bool = False
-) -> dict[int, tuple[int, int]]:
-    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-
-    def ask(spec: OffsetSpec) -> dict[int, int] | None:
-        wanted = {TopicPartition(full_name, number): spec for number in partitions}
-        futures = admin.list_offsets(wanted, isolation_level=level, request_timeout=ATTEMPT_SECONDS)
-        try:
-            found = {place.partition: future.result().offset for place, future in futures.items()}
-        except KafkaException as error:
-            if error.args[0].code() not in _ELECTING:
-                raise
-            found = {}
-        if found and min(found.values()) >= 0:  # some answers of a dead leader are negative, without an error
-            return found
-        # Without this, the client goes on asking the leaders that it knew, also when they are dead.
-        admin.list_topics(full_name, timeout=ANSWER_SECONDS)
-        return None
-
-    def answer(spec: OffsetSpec) -> dict[int, int]:
-        found = wait_until(lambda: ask(spec), ELECTION_SECONDS, f"the leaders of {full_name}")
-        return found or {}
-
-    low, high = answer(OffsetSpec.earliest()), answer(OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    return {number: (low[number], high[number]) for number in partitions}
+        return offset_bounds.ask(admin, settings.named(name), partitions, committed=committed)
 
 
 def delete(*names: str, settings: Settings | None = None) -> None:
@@ -259,6 +226,28 @@ def delete(*names: str, settings: Settings | None = None) -> None:
             settings, metadata, lambda view: not full_names.keys() & view.topics, f"{', '.join(full_names)} to be gone"
         )
     kafka_client.forget_clients()
+    topic_owners.forget(full_names)
+
+
+def delete_own(*, settings: Settings | None = None) -> list[str]:
+    """Delete the topics that this process made for itself, and return their names. Raises ServiceUnavailable."""
+    return _delete_those(lambda owner: owner == Owner.this_process(lesson=owner.lesson), settings or load())
+
+
+def delete_orphans(*, settings: Settings | None = None) -> list[str]:
+    """Delete the topics of processes of this host that are gone, and return their names. Raises ServiceUnavailable."""
+    return _delete_those(Owner.is_gone, settings or load())
+
+
+def _delete_those(chosen: Callable[[Owner], bool], settings: Settings) -> list[str]:
+    full_names = [full_name for full_name, owner in topic_owners.owned().items() if chosen(owner)]
+    if not full_names:
+        return []
+    there = [name for name in list_names(settings=settings) if settings.named(name) in full_names]
+    with suppress(NotFound):  # another notebook has just deleted one of them
+        delete(*there, settings=settings)
+    topic_owners.forget(name for name in full_names if name.startswith(settings.named("")))
+    return there
 
 
 def read(
@@ -284,25 +273,11 @@ def read(
         kafka_client.reach(consumer, settings, heard, topic=name)
         bounds = offsets(name, committed=committed, settings=settings)
         wanted = {n: bound for n, bound in bounds.items() if partition in (None, n)}
-        first = starts(consumer, settings.named(name), wanted, since_ms)
+        first = offset_bounds.starts(consumer, settings.named(name), wanted, since_ms)
         ends = {n: high for n, (_, high) in wanted.items() if high > first[n]}
         consumer.assign([TopicPartition(settings.named(name), n, first[n]) for n in ends])
         records = list(islice(up_to(consumer, heard, settings, ends), limit))
     return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
-
-
-def starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int) -> dict[int, int]:
-    """Return for each partition of `bounds` the offset of its first record that is as young as `since_ms` (epoch).
-
-    A partition without one starts at its end; 0 is the beginning. `bounds` are `offsets` as the consumer sees them,
-    asked for before this: one that reads committed records only has its end before open transactions.
-    """
-    if not since_ms:
-        return {n: low for n, (low, _) in bounds.items()}
-    places = [TopicPartition(full_name, n, since_ms) for n in bounds]
-    found = {place.partition: place.offset for place in consumer.offsets_for_times(places, ANSWER_SECONDS)}
-    # -1 says that nothing is that young.
-    return {n: found[n] if found[n] >= 0 else high for n, (_, high) in bounds.items()}
 
 
 def up_to(consumer: Consumer, heard: kafka_client.Heard, settings: Settings, ends: dict[int, int]) -> Iterator[Record]:

@@ -57,7 +57,7 @@ def senders(settings: Settings) -> Iterator[dict[str, Producer]]:
 
 @pytest.mark.timeout(420)  # a busy minute, and the start and end of six jobs
 def test_the_pipeline_runs_on_while_others_use_all_cores(senders: dict[str, Producer], settings: Settings) -> None:
-    """Fails where a slow answer counts as none; whether a heartbeat time-out of 3 s does that depends on the machine."""
+    """Fails where a slow answer counts as none: with a heartbeat time-out of 3 s, on the slower machines."""
     with busy_cores():
         assert troubles_within(BUSY_SECONDS, settings) == []
         failures = {job.name: job.failures() for job in jobs.running(settings=settings)}

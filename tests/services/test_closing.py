@@ -85,9 +85,11 @@ def test_the_closing_button_leaves_nothing_running(
     before = open_consumers()
     live.TopicTail("metrics", settings=settings)
     picture = plots.WorldMap(live.TopicTail("user-events", settings=settings))
+    topics.create("of-this-notebook", owner="kernel", settings=settings)
     button = lessons.closing("close the shop", lambda: f"stopped after {shop.stop().sent} events")
     says(picture, "events in the last")
     assert "stopped after" in str(lessons.close())
     ends_with(before)
     wait_until(lambda: "close the shop: stopped after" in button.text, 5, "the outcome")
     assert "closed" in picture.widget.children[0].value
+    assert topics.list_names(settings=settings) == ["metrics", "user-events"]

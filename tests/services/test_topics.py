@@ -1,4 +1,5 @@
 import json
+import os
 import secrets
 import socket
 import time
@@ -8,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from kernel_lib import groups, kafka_client, topic_ends, topics
+from kernel_lib import groups, kafka_client, topic_ends, topic_owners, topics
 from kernel_lib.errors import (
     AuthenticationFailed,
     CourseError,
@@ -17,6 +18,7 @@ from kernel_lib.errors import (
     ServiceUnavailable,
     WaitTimeout,
 )
+from kernel_lib.owners import Owner
 from kernel_lib.records import TOPICS
 from kernel_lib.settings import Settings, load
 
@@ -52,6 +54,15 @@ def test_the_topics_of_the_course_are_created_once(settings: Settings) -> None:
     first, second = topics.create_all(settings=settings), topics.create_all(settings=settings)
     assert [each.created for each in first] == [True] * len(TOPICS)
     assert [(each.created, each.note) for each in second] == [(False, "")] * len(TOPICS)
+    found = {spec.name: len(topics.describe(spec.name, settings=settings).partitions) for spec in TOPICS}
+    assert found["user-events"] == 6
+    assert found["control"] == 1
+    assert found == {spec.name: spec.partitions for spec in TOPICS}
+
+
+def test_a_topic_of_the_course_made_alone_has_the_same_number_of_partitions(settings: Settings) -> None:
+    topics.create("metrics", append_time=True, settings=settings)
+    assert len(topics.describe("metrics", settings=settings).partitions) == 1
 
 
 def test_a_topic_has_six_partitions_with_three_replicas_in_sync(settings: Settings) -> None:
@@ -91,6 +102,36 @@ def test_an_existing_topic_with_another_number_of_partitions_is_left_and_named(s
 def test_only_topics_of_the_namespace_are_seen(settings: Settings, topic: str) -> None:
     assert topics.list_names(settings=settings) == [topic]
     assert not topics.exists(topic, settings=load(namespace=settings.namespace + "x"))
+
+
+def test_a_topic_of_a_notebook_ends_with_it_and_others_stay(settings: Settings, topic: str) -> None:
+    """Fails when a topic without an owner, or of a process that lives, is taken for one that was left."""
+    for name in ("mine", "left"):
+        topics.create(name, partitions=1, owner="kernel", settings=settings)
+    ended = Owner("kernel", socket.gethostname(), os.getpid(), "1.00")
+    topic_owners.note(settings.named("left"), ended)
+    assert topics.delete_orphans(settings=settings) == ["left"]
+    assert topics.list_names(settings=settings) == [topic, "mine"]
+    topics.create(topic, owner="kernel", settings=settings)  # it was there, without an owner
+    assert topics.delete_own(settings=settings) == ["mine"]
+    assert topics.list_names(settings=settings) == [topic]
+    assert not [name for name in topic_owners.owned() if name.startswith(settings.namespace)]
+
+
+def test_a_topic_that_somebody_else_deleted_is_no_orphan_any_more(settings: Settings) -> None:
+    """Fails when its note stays, and raises NotFound at each look."""
+    gone = settings.named("gone")
+    topic_owners.note(gone, Owner("kernel", socket.gethostname(), os.getpid(), "1.00"))
+    assert topics.delete_orphans(settings=settings) == []
+    assert gone not in topic_owners.owned()
+
+
+def test_a_notebook_that_begins_again_takes_its_topic_over(settings: Settings) -> None:
+    """Fails when the topic of a kernel that was restarted is deleted under the next one."""
+    topics.create("again", partitions=1, owner="kernel", settings=settings)
+    topic_owners.note(settings.named("again"), Owner("kernel", socket.gethostname(), os.getpid(), "1.00"))
+    topics.create("again", partitions=1, owner="kernel", settings=settings)
+    assert topics.delete_orphans(settings=settings) == []
 
 
 def test_a_deleted_topic_is_gone(settings: Settings, topic: str) -> None:

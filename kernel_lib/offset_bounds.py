@@ -1,0 +1,74 @@
+"""Own how brokers are asked where partitions begin and end, also while their leaders are elected.
+
+>>> offset_bounds.ask(admin, "user-events", [0, 1])
+{0: (0, 1204), 1: (0, 1190)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from kernel_lib.kafka_client import ANSWER_SECONDS
+from kernel_lib.waiting import wait_until
+
+# A leader that has just died answers nothing; another is elected within seconds, and must be asked then.
+# Measured after a broker's kill: 8-10 s, when the broker was the active controller too.
+ATTEMPT_SECONDS = 1.5
+ELECTION_SECONDS = 25.0
+_ELECTING = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+}
+
+
+def ask(
+    admin: AdminClient, full_name: str, partitions: list[int], *, committed: bool = False
+) -> dict[int, tuple[int, int]]:
+    """Return (first offset, offset after the last one) of each partition; `committed` ends before open transactions.
+
+    Raises KafkaException, and WaitTimeout where no leader answers.
+    """
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+
+    def attempt(spec: OffsetSpec) -> dict[int, int] | None:
+        wanted = {TopicPartition(full_name, number): spec for number in partitions}
+        futures = admin.list_offsets(wanted, isolation_level=level, request_timeout=ATTEMPT_SECONDS)
+        try:
+            found = {place.partition: future.result().offset for place, future in futures.items()}
+        except KafkaException as error:
+            if error.args[0].code() not in _ELECTING:
+                raise
+            found = {}
+        if found and min(found.values()) >= 0:  # some answers of a dead leader are negative, without an error
+            return found
+        # Without this, the client goes on asking the leaders that it knew, also when they are dead.
+        admin.list_topics(full_name, timeout=ANSWER_SECONDS)
+        return None
+
+    def answer(spec: OffsetSpec) -> dict[int, int]:
+        found = wait_until(lambda: attempt(spec), ELECTION_SECONDS, f"the leaders of {full_name}")
+        return found or {}
+
+    low, high = answer(OffsetSpec.earliest()), answer(OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    return {number: (low[number], high[number]) for number in partitions}
+
+
+def starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int) -> dict[int, int]:
+    """Return for each partition of `bounds` the offset of its first record that is as young as `since_ms` (epoch).
+
+    A partition without one starts at its end; 0 is the beginning. `bounds` are those that the consumer sees,
+    asked for before this: one that reads committed records only has its end before open transactions.
+    """
+    if not since_ms:
+        return {n: low for n, (low, _) in bounds.items()}
+    places = [TopicPartition(full_name, n, since_ms) for n in bounds]
+    found = {place.partition: place.offset for place in consumer.offsets_for_times(places, ANSWER_SECONDS)}
+    # -1 says that nothing is that young.
+    return {n: found[n] if found[n] >= 0 else high for n, (_, high) in bounds.items()}

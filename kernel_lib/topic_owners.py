@@ -1,0 +1,51 @@
+"""Own which topics end with the notebook that made them: a note for each, in a folder of the course.
+
+Kafka keeps no owner of a topic, and each topic costs brokers also when nobody uses it any more.
+
+    >>> topic_owners.note("results-none", Owner.this_process())
+    >>> topic_owners.owned()
+    {'results-none': Owner(kind='kernel', ...)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from kernel_lib.owners import Owner
+from kernel_lib.settings import home
+
+
+def note(full_name: str, owner: Owner) -> None:
+    """Write down whose a topic is, by its name with the namespace before it."""
+    path = _path(full_name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_bytes(msgspec.json.encode(owner))
+    draft.replace(path)
+
+
+def forget(full_names: Iterable[str]) -> None:
+    """Remove the notes of topics that are gone; one without a note is passed over."""
+    for full_name in full_names:
+        _path(full_name).unlink(missing_ok=True)
+
+
+def owned() -> dict[str, Owner]:
+    """Return the owner of each topic that has one; a note that cannot be read is none."""
+    found = {}
+    for path in sorted(_folder().glob("*.json")):
+        with suppress(msgspec.DecodeError, FileNotFoundError):  # another process may have just removed it
+            found[path.stem] = msgspec.json.decode(path.read_bytes(), type=Owner)
+    return found
+
+
+def _path(full_name: str) -> Path:
+    return _folder() / f"{full_name}.json"
+
+
+def _folder() -> Path:
+    return home() / "data" / "topic-owners"
