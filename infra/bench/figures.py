@@ -31,6 +31,7 @@ ORDER = (
     "cep_p95_ms",
     "metrics_age_p95_ms",
     "knob_p95_ms",
+    "knob_slowest_ms",
     "submit_seconds",
     "index_documents_per_second",
     "pictures_cpu_percent",

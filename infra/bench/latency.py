@@ -32,7 +32,7 @@ def measure(
         yield _exact_lane(settings, seconds, warm_up_seconds)
         yield _window(settings, seconds, warm_up_seconds)
         yield _metrics(settings, seconds, warm_up_seconds)
-        yield _knob(settings, changes)
+        yield from _knob(settings, changes)
         yield _submit(settings, submits)
 
 
@@ -111,7 +111,7 @@ def _metrics(settings: Settings, seconds: float, warm_up_seconds: float) -> Figu
     return Figure("metrics_age_p95_ms", quantile(ages, 0.95), "< 1,000", conditions)
 
 
-def _knob(settings: Settings, changes: int) -> Figure:
+def _knob(settings: Settings, changes: int) -> Iterator[Figure]:
     job = jobs.submit("filter_events", settings=settings).wait_running()
     took = [
         controls.set("filter_events", minimum_duration=number / 10, settings=settings).milliseconds
@@ -119,9 +119,11 @@ def _knob(settings: Settings, changes: int) -> Figure:
     ][5:]
     job.cancel()
     conditions = (
-        f"{changes} changes, from the call to the last subtask's acknowledgement, {_conditions('this process')}"
+        f"{changes} changes back to back, no chaining, from the call to the last subtask's acknowledgement, "
+        f"{_conditions('this process')}"
     )
-    return Figure("knob_p95_ms", quantile(took, 0.95), "< 80", conditions)
+    yield Figure("knob_p95_ms", quantile(took, 0.95), "< 80", conditions)
+    yield Figure("knob_slowest_ms", max(took), "< 250", conditions)
 
 
 def _submit(settings: Settings, submits: int) -> Figure:

@@ -50,7 +50,7 @@ def _whole(where: Layout) -> Iterator[Figure]:
         repeats=3,
         seconds=30,
         warm_up_seconds=5,
-        changes=100,
+        changes=200,
         documents=400_000,
     )
     yield from resources.pipeline_at_work(where, settings, seconds=30, warm_up_seconds=30)
