@@ -30,7 +30,7 @@ def test(words: tuple[str, ...]) -> None:
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here too."
 )
 def bench(quick: bool, json_file: Path | None) -> None:
-    """Measure ingest, jobs, latencies, indexing, memory and idle load, on services of their own."""
+    """Measure ingest, jobs, latencies, indexing and idle load, and the machine with a lesson open, on own services."""
     from infra.bench import run as benchmark
 
     sys.exit(benchmark.run(quick=quick, json_file=json_file))

@@ -1,4 +1,4 @@
-"""Run JupyterLab of the course in the foreground until it is told to stop.
+"""Run JupyterLab of the course: in the foreground until it is told to stop, or apart for a test or a measurement.
 
 >>> lab.run(layout, credentials, open_browser=True)
 """
@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import psutil
@@ -53,10 +55,34 @@ def start(
     where: Layout, secrets: Credentials, *, open_browser: bool = False, listen: str = HOST
 ) -> subprocess.Popen[bytes]:
     """Start JupyterLab as a process of its own, its log beside those of the services."""
-    command = [sys.executable, "-m", "jupyterlab", CONFIGURATION_OPTION]
-    command += [f"--ip={listen}", f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0"]
-    command += [f"--ServerApp.root_dir={CHECKOUT}"]
-    command += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", f"--ServerApp.open_browser={open_browser}"]
+    options = [f"--ip={listen}", f"--ServerApp.root_dir={CHECKOUT}"]
+    options += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", f"--ServerApp.open_browser={open_browser}"]
+    return _spawn(where, secrets, options, {})
+
+
+@contextmanager
+def apart(where: Layout, secrets: Credentials, folder: Path, *, namespace: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run JupyterLab over a copy of the notebooks, made in `folder`; its kernels work in `namespace`.
+
+    Nothing is there of the person who runs it: neither the tabs that they had open nor their settings. Raises
+    ServiceUnavailable as `run` does.
+    """
+    shutil.copytree(CHECKOUT / "notebooks", folder / "notebooks")
+    options = [f"--ip={HOST}", f"--ServerApp.root_dir={folder}"]
+    options += [f"--LabApp.workspaces_dir={folder}/workspaces", f"--LabApp.user_settings_dir={folder}/settings"]
+    process = _spawn(where, secrets, options, {"NAMESPACE": namespace})
+    try:
+        wait_until_it_answers(where, process)
+        yield process
+    finally:
+        stop(process)
+
+
+def _spawn(
+    where: Layout, secrets: Credentials, options: Sequence[str], variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "jupyterlab", CONFIGURATION_OPTION, *options]
+    command += [f"--port={where.port('jupyterlab')}", "--ServerApp.port_retries=0"]
     if os.geteuid() == 0:
         command.append("--allow-root")
     environment = {
@@ -64,6 +90,7 @@ def start(
         "COURSE_HOME": str(where.home),
         "JUPYTER_TOKEN": secrets.jupyter_token,
         "JUPYTER_CONFIG_PATH": str(CONFIGURATION),
+        **variables,
     }
     with (where.logs / "jupyterlab.log").open("ab") as log:
         # A session of its own: an interrupt at the terminal reaches us, and we stop it in order.

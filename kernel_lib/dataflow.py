@@ -13,7 +13,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kernel_lib import cluster, jobs, task_metrics, topics
 from kernel_lib.job import Graph as JobPlan
@@ -49,11 +49,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """An arrow and the records per second on it; None while that is not known."""
+    """An arrow, the records per second on it, and how many it was so far; None while that is not known."""
 
     source: str
     target: str
     per_second: float | None = None
+    records: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,9 @@ class JobReader:
             return Graph((), (), self._reason(now.state))
         loads = task_metrics.shares(self._before[0], now) if self._before else {}
         self._before.append(now)
-        rates = self._rates.of(_counters(now), now=now.at) | self._rates_by_topic(now)
-        return job_graph(now.graph, rates, self._parameters, self._reason(now.state), loads)
+        records = _counters(now)
+        rates = self._rates.of(records, now=now.at) | self._rates_by_topic(now)
+        return job_graph(now.graph, rates, self._parameters, self._reason(now.state), loads, records)
 
     def _rates_by_topic(self, now: Reading) -> dict[str, float]:
         """Return what each source that reads several topics reads of each of them."""
@@ -162,24 +164,32 @@ def job_graph(
     parameters: Mapping[str, str],
     reason: str,
     loads: Mapping[str, Shares] | None = None,
+    records: Mapping[str, float] | None = None,
 ) -> Graph:
-    """Return a job's tasks and topics; committers move no records and are left out."""
-    loads = loads or {}
+    """Return a job's tasks and topics; committers move no records and are left out.
+
+    `rates` and `records` are by task and way, as in "cbc357cc in"; of one topic of several "cbc357cc of user-events".
+    """
+    loads, records = loads or {}, records or {}
+
+    def arrow(source: str, target: str, counter: str) -> Edge:
+        return Edge(source, target, rates.get(counter), records.get(counter))
+
     tasks = {vertex.id: vertex for vertex in flink.vertices if not is_committer(vertex.name)}
     edges = [(a, b) for a, b in flink.edges if a in tasks and b in tasks]
     inputs = Counter(b for _, b in edges)
     nodes = [_task(vertex, parameters, loads.get(vertex.id)) for vertex in tasks.values()]
-    arrows = [Edge(a, b, rates.get(f"{b} in" if inputs[b] == 1 else f"{a} out")) for a, b in edges]
+    arrows = [arrow(a, b, f"{b} in" if inputs[b] == 1 else f"{a} out") for a, b in edges]
     for vertex in tasks.values():
         written = written_topic(vertex.name, parameters)
         if not inputs[vertex.id]:
             read = read_topics(vertex.name, parameters)
             nodes += map(topic_node, read)
             of = {topic: f"{vertex.id} of {topic}" if len(read) > 1 else f"{vertex.id} out" for topic in read}
-            arrows += [Edge(f"topic {topic}", vertex.id, rates.get(of[topic])) for topic in read]
+            arrows += [arrow(f"topic {topic}", vertex.id, of[topic]) for topic in read]
         elif written:
             nodes.append(topic_node(written))
-            arrows.append(Edge(vertex.id, f"topic {written}", rates.get(f"{vertex.id} in")))
+            arrows.append(arrow(vertex.id, f"topic {written}", f"{vertex.id} in"))
     unique = {node.key: node for node in nodes}
     return Graph(tuple(unique.values()), tuple(arrows), reason)
 
@@ -218,7 +228,7 @@ class PipelineReader:
         running = jobs.running(settings=self.settings)
         self._readers = {job.id: self._readers.get(job.id) or JobReader(job) for job in running}
         graphs = {job.name: self._readers[job.id]() for job in running}
-        return pipeline_graph(self._topics.of(sizes), graphs)
+        return pipeline_graph(self._topics.of(sizes), graphs, sizes)
 
 
 def end(topic: str, settings: Settings) -> int:
@@ -226,18 +236,24 @@ def end(topic: str, settings: Settings) -> int:
     return sum(high for _, high in topics.offsets(topic, committed=False, settings=settings).values())
 
 
-def pipeline_graph(produced: Mapping[str, float], running: Mapping[str, Graph]) -> Graph:
-    """Return producers, raw topics, one box a job, result topics; `produced` is records per second by topic."""
+def pipeline_graph(
+    produced: Mapping[str, float], running: Mapping[str, Graph], sizes: Mapping[str, float] | None = None
+) -> Graph:
+    """Return producers, raw topics, one box a job, result topics.
+
+    By topic: `produced` is records per second, `sizes` is how many there were ever.
+    """
+    sizes = sizes or {}
     nodes = [Node("producers", "producers", "producer", column=0)]
     nodes += [topic_node(name, column=1) for name in EVENT_TYPES]
     nodes += [topic_node(name, column=3) for name in RESULTS]
-    edges = [Edge("producers", f"topic {name}", produced.get(name)) for name in EVENT_TYPES]
+    edges = [Edge("producers", f"topic {name}", produced.get(name), sizes.get(name)) for name in EVENT_TYPES]
     for name, graph in running.items():
         key = f"job {name}"
         tasks = {node.key for node in graph.nodes if node.kind != "topic"}
         nodes.append(Node(key, name, "failed" if graph.reason else "job", graph.reason or f"job {name}", column=2))
-        edges += [Edge(e.source, key, e.per_second) for e in graph.edges if e.source not in tasks]
-        edges += [Edge(key, e.target, e.per_second) for e in graph.edges if e.target not in tasks]
+        edges += [replace(e, target=key) for e in graph.edges if e.source not in tasks]
+        edges += [replace(e, source=key) for e in graph.edges if e.target not in tasks]
     known = {node.key for node in nodes}
     for edge in edges:  # the topics of a learner's own job
         for key, column in ((edge.source, 1), (edge.target, 3)):

@@ -52,6 +52,14 @@ def test_a_job_is_drawn_between_the_topics_it_reads_and_writes() -> None:
     assert Edge("c", "topic metrics", 5.0) in graph.edges
 
 
+def test_an_arrow_knows_how_many_records_it_was_so_far() -> None:
+    job = dataflow.job_graph(PLAN, RATES, PARAMETERS, "", records={"a out": 1204.0})
+    assert Edge("topic user-events", "a", 100.0, 1204.0) in job.edges
+    graph = dataflow.pipeline_graph({"user-events": 100.0}, {"count_events": job}, {"user-events": 1300.0})
+    assert Edge("producers", "topic user-events", 100.0, 1300.0) in graph.edges
+    assert Edge("topic user-events", "job count_events", 100.0, 1204.0) in graph.edges
+
+
 def test_a_source_of_several_topics_has_an_arrow_from_each() -> None:
     several = {**PARAMETERS, "source": "user-events;transactions", "topic-source": "user-events;transactions"}
     graph = dataflow.job_graph(PLAN, {"a out": 60.0, "a of user-events": 50.0}, several, "")

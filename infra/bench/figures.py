@@ -17,6 +17,8 @@ import rich.console
 import rich.table
 
 ORDER = (
+    "speed_index_python",
+    "speed_index_kafka",
     "ingest_events_per_second",
     "ingest_ratio_to_kafka_tool",
     "relay_events_per_second",
@@ -43,7 +45,7 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value: `goal` is "> 100" or "< 80", or "" where none is set; `conditions` are what it depends on.
+    """One measured value and what it depends on, its conditions; `goal` is "> 100", "< 80" or "= 0", "" without one.
 
     NaN is the value of what was too short to be measured; it reaches no goal.
     """
@@ -59,7 +61,7 @@ class Figure:
         if not self.goal:
             return True
         sign, bound = self.goal.split()
-        compare = {">": operator.ge, "<": operator.le}[sign]
+        compare = {">": operator.ge, "<": operator.le, "=": operator.eq}[sign]
         return bool(compare(self.value, float(bound.replace(",", ""))))
 
 

@@ -6,28 +6,24 @@ the other, so that they meet the same machine; who is first takes turns, because
 
 from __future__ import annotations
 
-import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from infra.bench import kafka_tool
 from infra.bench.figures import Figure, middle, runs
 from infra.layout import Layout
 from kernel_lib import generators, producer, topics
 from kernel_lib.errors import CourseError
 from kernel_lib.knob_log import KnobLog, Knobs
-from kernel_lib.producer_process import tuning
 from kernel_lib.runs import Run
 from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
 AS_FAST_AS_POSSIBLE = 1e9
 TOPIC, PAYLOADS = "user-events", 20_000
-MAIN_CLASS = "org.apache.kafka.tools.ProducerPerformance"
-_SPEED = re.compile(r"([\d.]+) records/sec")
 
 
 def measure(where: Layout, settings: Settings, *, events: int, pairs: int) -> Iterator[Figure]:
@@ -66,39 +62,12 @@ def preload(settings: Settings, events: int, topic: str = TOPIC) -> float:
 
 
 def _kafka_tool(where: Layout, settings: Settings, events: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        payload, config = Path(folder, "payload"), Path(folder, "client.properties")
-        payload.write_bytes(b"\n".join(_payload()))
-        config.write_text(_java_properties(settings))
-        command = [f"{where.java_home}/bin/java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{where.home}/kafka/lib/*"]
-        command += [MAIN_CLASS, "--topic", settings.named(TOPIC), "--num-records", str(events), "--throughput", "-1"]
-        command += ["--payload-file", str(payload), "--command-config", str(config)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    speeds = _SPEED.findall(done.stdout)
-    if done.returncode or not speeds:
-        raise CourseError("Kafka's performance tool failed.", cause=(done.stderr or done.stdout).strip()[-300:])
-    return float(speeds[-1])  # earlier lines are about a part of the run
+    with tempfile.NamedTemporaryFile() as payload:
+        Path(payload.name).write_bytes(b"\n".join(_payload()))
+        words, tuned = ["--payload-file", payload.name], kafka_tool.as_tuned()
+        return kafka_tool.records_per_second(where, settings, TOPIC, events, words, tuned)
 
 
 def _payload() -> list[bytes]:
     log = KnobLog([Knobs(0, time.time() * 1000, 100_000)])
     return generators.stream(TOPIC, 1).emit(0, PAYLOADS, log, run="payload", sent_at=int(time.time() * 1000)).values
-
-
-def _java_properties(settings: Settings) -> str:
-    """Return the tool's configuration: the connection, and what our producer is tuned to."""
-    ours, connection = tuning(), settings.kafka_client()
-    module = "org.apache.kafka.common.security.scram.ScramLoginModule"
-    login = f'{module} required username="{connection["sasl.username"]}" password="{connection["sasl.password"]}";'
-    properties = {
-        "bootstrap.servers": connection["bootstrap.servers"],
-        "security.protocol": connection["security.protocol"],
-        "sasl.mechanism": connection["sasl.mechanism"],
-        "sasl.jaas.config": login,
-        "acks": ours["acks"],
-        "enable.idempotence": "true",
-        "linger.ms": ours["linger.ms"],
-        "compression.type": ours["compression.type"],
-        "batch.size": 131_072,
-    }
-    return "".join(f"{name}={value}\n" for name, value in properties.items())

@@ -12,7 +12,7 @@ from pathlib import Path
 import rich.console
 
 from infra import own_stack
-from infra.bench import course_jobs, figures, ingest, latency, pictures, resources, throughput
+from infra.bench import course_jobs, figures, ingest, kafka_tool, latency, machine, pictures, resources, throughput
 from infra.bench.figures import Figure
 from infra.layout import Layout
 from kernel_lib import jobs
@@ -26,7 +26,7 @@ def run(*, quick: bool, json_file: Path | None) -> int:
     console.print(figures.machine(), markup=False)
     with own_stack.started("bench", "the benchmark") as where:
         found = list(_told(_quick(where) if quick else _whole(where)))
-    order = (*figures.ORDER, *course_jobs.FIGURES)
+    order = (*figures.ORDER, *machine.FIGURES, *course_jobs.FIGURES)
     found.sort(key=lambda figure: order.index(figure.name))
     console.print(figures.table(found))
     if json_file:
@@ -35,6 +35,7 @@ def run(*, quick: bool, json_file: Path | None) -> int:
 
 
 def _quick(where: Layout) -> Iterator[Figure]:
+    yield from machine.measure(where, seconds=20, warm_up_seconds=15)
     yield from _measurements(
         where, idle_seconds=5, events=200_000, repeats=1, seconds=6, warm_up_seconds=3, changes=20, documents=60_000
     )
@@ -42,6 +43,8 @@ def _quick(where: Layout) -> Iterator[Figure]:
 
 def _whole(where: Layout) -> Iterator[Figure]:
     settings = load(namespace="bench")
+    # First: its memory is that of services that have done nothing else yet.
+    yield from machine.measure(where, seconds=30, warm_up_seconds=30)
     yield from course_jobs.measure(settings, events=400_000)
     yield from _measurements(
         where,
@@ -68,6 +71,7 @@ def _measurements(
     documents: int,
 ) -> Iterator[Figure]:
     settings = load(namespace="bench")
+    yield from kafka_tool.speed_indices(where, settings)
     yield from ingest.measure(where, settings, events=events, pairs=repeats)
     jobs.warm_up(settings=settings)
     yield from throughput.measure(settings, events=events, rounds=repeats)

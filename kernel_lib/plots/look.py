@@ -52,10 +52,10 @@ def timeline(tips: Sequence[tuple[str, str]], **options: Any) -> tuple[Any, Hove
     return plot, hover
 
 
-def text(plot: Any, x: str | float, y: str | float, words: str, source: ColumnDataSource, **options: Any) -> None:
-    """Write the column `words` at (x, y), centred unless told otherwise."""
+def text(plot: Any, x: str | float, y: str | float, words: str, source: ColumnDataSource, **options: Any) -> Any:
+    """Write the column `words` at (x, y), centred unless told otherwise; return the renderer."""
     centred = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
-    plot.text(x, y, words, source=source, text_font=value(FONT), **(centred | options))
+    return plot.text(x, y, words, source=source, text_font=value(FONT), **(centred | options))
 
 
 def legend(plot: Any) -> None:

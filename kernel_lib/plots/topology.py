@@ -99,8 +99,9 @@ def load_words(load: Shares | None) -> str:
 
 
 def edge_columns(graph: Graph) -> dict[str, Any]:
-    """Return one row an arrow: a curve from box to box, its rate as text, and how strongly it flows."""
+    """Return one row an arrow: its ends, a curve from box to box, its rate as text, and how strongly it flows."""
     at = places(graph)
+    labels = {node.key: node.label for node in graph.nodes}
     start = np.array([at[edge.source] for edge in graph.edges]).reshape(-1, 2)
     end = np.array([at[edge.target] for edge in graph.edges]).reshape(-1, 2)
     rates = np.array([edge.per_second or 0.0 for edge in graph.edges])
@@ -109,6 +110,8 @@ def edge_columns(graph: Graph) -> dict[str, Any]:
     text_x, text_y = label_places(x0, y0, x1, y1)
     return {
         "x0": x0, "y0": y0, "x1": x1, "y1": y1, "middle": (x0 + x1) / 2, "text_x": text_x, "text_y": text_y,
+        "words": [f"{labels[edge.source]} → {labels[edge.target]}" for edge in graph.edges],
+        "records": ["?" if edge.records is None else f"{edge.records:,.0f}" for edge in graph.edges],
         "rate": rates,
         "text": ["?" if edge.per_second is None else short(edge.per_second) for edge in graph.edges],
         "width": 1.5 + np.log10(1 + rates),
@@ -206,9 +209,13 @@ class Topology(View):
 
     def _figure(self, source: ColumnDataSource) -> Any:
         hover = HoverTool(tooltips=[("@words", "@note")], point_policy="follow_mouse")
+        counted = HoverTool(tooltips=[("@words", "@records records so far")], point_policy="follow_mouse")
         plot = look.bare(
             look.figure(
-                height=ROW_PIXELS * 2, hover=hover, x_range=Range1d(start=0, end=1), y_range=Range1d(start=-1, end=1)
+                height=ROW_PIXELS * 2,
+                tools=[hover, counted],
+                x_range=Range1d(start=0, end=1),
+                y_range=Range1d(start=-1, end=1),
             )
         )
         curve = {
@@ -231,10 +238,11 @@ class Topology(View):
         hover.renderers = [boxes]
         look.text(plot, "x", "y", "label", source, text_color="white", text_font_size="12px")
         look.text(plot, "x", "y", "load", source, text_color=look.INK, text_font_size="12px", y_offset=LOAD_PIXELS)
-        look.text(
+        rates = look.text(
             plot, "text_x", "text_y", "text", self.edges, text_color="white", text_font_style="bold",
             text_font_size="11px", background_fill_color=LABEL_FILL, padding=2, border_radius=4,
         )  # fmt: skip
+        counted.renderers = [rates]
         return plot
 
 

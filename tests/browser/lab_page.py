@@ -1,37 +1,17 @@
-"""What a person does with a notebook in JupyterLab: open it, run it, look at it."""
+"""What a person does on the page of a notebook: call commands, move with the keys, look at it."""
 
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from kernel_lib import settings
 
-TOKEN = "only-for-this-test"
+Address = Callable[[str], str]  # of a notebook in JupyterLab
 SCREENSHOTS = settings.home() / "screenshots"
-RUN_ALL_SECONDS = 150
 MOST_TABS = 100
-
-
-def opened(window: Browser, address: str, notebook: str, *, scale: float = 1.5) -> Page:
-    page = window.new_page(viewport={"width": 1500, "height": 1100}, device_scale_factor=scale)
-    page.goto(f"{address}/lab/tree/notebooks/{notebook}?token={TOKEN}&reset")  # without the tabs of another test
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    page.get_by_text("| Idle").wait_for(timeout=60_000)
-    return page
-
-
-def run_all(page: Page, *, last_button: str, seconds: float = RUN_ALL_SECONDS) -> None:
-    """Run all cells; fail with what has run and what went wrong if the last one's button does not come."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    try:
-        page.get_by_role("button", name=last_button).wait_for(timeout=seconds * 1000)
-    except PlaywrightTimeout:
-        prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
-        errors = page.locator(".jp-OutputArea-output:has-text('Traceback')").all_inner_texts()
-        pytest.fail(f"Run All did not come to its end: cells {prompts}, errors {errors}")
 
 
 def command(page: Page, label: str) -> None:

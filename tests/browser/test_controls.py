@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.lab_page import opened, run_all, tab_to, wait_for_words
+from infra.lab_page import opened, run_all
+from tests.browser.lab_page import Address, tab_to, wait_for_words
 
 
 @pytest.fixture(scope="module")
-def controls(window: Browser, address: str) -> Iterator[Page]:
-    page = opened(window, address, "controls.ipynb", scale=1)
+def controls(window: Browser, address: Address) -> Iterator[Page]:
+    page = opened(window, address("controls.ipynb"), scale=1)
     run_all(page, last_button="close the page")
     page.locator(".jp-MarkdownCell").first.click()
     yield page

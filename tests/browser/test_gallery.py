@@ -10,9 +10,10 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
+from infra.lab_page import opened, run_all
 from kernel_lib.errors import WaitTimeout
 from kernel_lib.waiting import wait_until
-from tests.browser.lab_page import SCREENSHOTS, command, opened, run_all, wait_for_words
+from tests.browser.lab_page import SCREENSHOTS, Address, command, wait_for_words
 
 # Title of each view, and what its line of text says while all is well.
 VIEWS = {
@@ -86,8 +87,8 @@ PAGE_PIXELS = 11_000
 
 
 @pytest.fixture(scope="module")
-def gallery(window: Browser, address: str) -> Iterator[Page]:
-    page = opened(window, address, "gallery.ipynb", scale=1)
+def gallery(window: Browser, address: Address) -> Iterator[Page]:
+    page = opened(window, address("gallery.ipynb"), scale=1)
     run_all(page, last_button="close the gallery")
     yield page
     page.get_by_role("button", name="close the gallery").click()

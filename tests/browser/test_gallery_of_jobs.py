@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.lab_page import opened, run_all, wait_for_words
+from infra.lab_page import opened, run_all
+from tests.browser.lab_page import Address, wait_for_words
 from tests.browser.test_gallery import photograph_in_light_and_dark, view_of, wait_for_movement
 
 VIEWS = {
@@ -22,8 +23,8 @@ MOVING = {"Keyed state by key group": "created", "Anomalies of sensors": "at", "
 
 
 @pytest.fixture(scope="module")
-def gallery(window: Browser, address: str) -> Iterator[Page]:
-    page = opened(window, address, "gallery_of_jobs.ipynb", scale=1)
+def gallery(window: Browser, address: Address) -> Iterator[Page]:
+    page = opened(window, address("gallery_of_jobs.ipynb"), scale=1)
     run_all(page, last_button="close the gallery")
     yield page
     page.get_by_role("button", name="close the gallery").click()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.lab_page import opened, photograph, run_all, wait_for_words
+from infra.lab_page import opened, run_all
+from tests.browser.lab_page import Address, photograph, wait_for_words
 
 NEWEST = """() => {
     const models = Bokeh.documents.flatMap(d => [...d._all_models.values()]);
@@ -20,9 +21,9 @@ NEWEST = """() => {
 
 
 @pytest.fixture(scope="module")
-def first_job(window: Browser, address: str) -> Iterator[Page]:
+def first_job(window: Browser, address: Address) -> Iterator[Page]:
     """Lesson 05 after Run All: the shop is open, the job runs."""
-    page = opened(window, address, "05_first_job.ipynb")
+    page = opened(window, address("05_first_job.ipynb"))
     run_all(page, last_button="close the shop")
     yield page
     page.close()
@@ -90,8 +91,8 @@ def test_closing_the_shop_counts_the_last_window(first_job: Page) -> None:
 
 
 @pytest.mark.timeout(600)  # the whole pipeline starts, is drained and ends
-def test_the_cockpit_shows_services_and_the_running_pipeline(window: Browser, address: str) -> None:
-    page = opened(window, address, "00_cockpit.ipynb")
+def test_the_cockpit_shows_services_and_the_running_pipeline(window: Browser, address: Address) -> None:
+    page = opened(window, address("00_cockpit.ipynb"))
     run_all(page, last_button="leave the cockpit", seconds=240)  # it waits until all six jobs run
     wait_for_words(page, r"8 of 8 services are healthy")
     wait_for_words(page, r"producers → user-events [567]\d/s", seconds=120)  # the first second has more

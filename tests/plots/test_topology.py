@@ -7,7 +7,7 @@ from kernel_lib.plots import refresher, topology
 from tests.plots.drawn import missing_columns
 
 NODES = tuple(Node(key, key, "operator") for key in "abcd")
-FORK = Graph(NODES, (Edge("a", "b", 100.0), Edge("b", "c", 5.0), Edge("b", "d", None)))
+FORK = Graph(NODES, (Edge("a", "b", 100.0, 1204.0), Edge("b", "c", 5.0), Edge("b", "d", None)))
 
 CROSSING = Graph(
     tuple(Node(name, name, "topic", column=column) for column, name in ((0, "a"), (0, "b"), (1, "c"), (1, "d"))),
@@ -37,6 +37,7 @@ def test_a_circle_does_not_hang() -> None:
 def test_an_arrow_carries_its_rate_as_words_and_flows_only_with_records() -> None:
     columns = topology.edge_columns(FORK)
     assert columns["text"] == ["100/s", "5.0/s", "?"]
+    assert list(zip(columns["words"], columns["records"], strict=True))[:2] == [("a → b", "1,204"), ("b → c", "?")]
     assert columns["flow"].tolist() == [0.9, 0.9, 0.0]
 
 
