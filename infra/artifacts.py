@@ -10,25 +10,48 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import rich.progress
 from jgo.maven import MavenContext
 from jgo.maven._core import Artifact, Dependency
 from jgo.maven._resolver import PythonResolver
 
+from infra import steps
 from kernel_lib.errors import CourseError
 
 HERE = Path(__file__).parent
 SPECIFICATION = HERE / "artifacts.toml"
 LOCK = HERE / "artifacts.lock"
+SIDE_BY_SIDE = 8
+"""Downloads at a time; more of the small files are under way while a big one comes."""
 
 
 class ArtifactRefused(CourseError):
     """A downloaded file is not the one that was locked, or could not be downloaded."""
+
+
+@dataclass(frozen=True)
+class Locked:
+    """An artifact of artifacts.lock, and where its file lies."""
+
+    coordinate: str
+    sha256: str
+    size: int
+    artifact: Artifact
+
+    @property
+    def path(self) -> Path:
+        return Path(self.artifact.context.repo_cache / self.artifact.component.path_prefix / self.artifact.filename)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.path.exists() and _sha256(self.path) == self.sha256
 
 
 def fetch(folder: Path, lock: Path = LOCK, remotes: dict[str, str] | None = None) -> dict[str, list[Path]]:
@@ -37,38 +60,48 @@ def fetch(folder: Path, lock: Path = LOCK, remotes: dict[str, str] | None = None
     `remotes` are Maven repositories, address by name, to ask instead of Maven Central.
     Raises ArtifactRefused when a download fails or its sha256 is not the locked one.
     """
-    groups: dict[str, dict[str, str]] = tomllib.loads(lock.read_text())
-    with _progress() as callback:
-        resolver = PythonResolver(progress_callback=callback)
-        context = MavenContext(repo_cache=folder, resolver=resolver, remote_repos=remotes, timeout=60)
-        return {
-            group: [_fetch_one(context, coordinate, sha256) for coordinate, sha256 in artifacts.items()]
-            for group, artifacts in groups.items()
-        }
+    downloads = _Downloads()
+    resolver = PythonResolver(progress_callback=downloads.one)
+    context = MavenContext(repo_cache=folder, resolver=resolver, remote_repos=remotes, timeout=60)
+    groups = {
+        group: [Locked(name, **known, artifact=_artifact(context, name)) for name, known in artifacts.items()]
+        for group, artifacts in tomllib.loads(lock.read_text()).items()
+    }
+    missing = [one for group in groups.values() for one in group if not one.is_whole]
+    if missing:
+        with steps.step("Java artifacts", sum(one.size for one in missing)) as downloads.so_far:
+            _download_all(missing)
+    return {group: [one.path for one in artifacts] for group, artifacts in groups.items()}
 
 
-def _fetch_one(context: MavenContext, coordinate: str, sha256: str) -> Path:
-    artifact = _artifact(context, coordinate)
-    path = context.repo_cache / artifact.component.path_prefix / artifact.filename
-    if path.exists() and _sha256(path) != sha256:
-        path.unlink()  # an interrupted download, or a file that changed since
+def _download_all(missing: list[Locked]) -> None:
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        under_way = [pool.submit(_download, one) for one in missing]
+        try:
+            for download in under_way:
+                download.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _download(one: Locked) -> None:
+    one.path.unlink(missing_ok=True)  # an interrupted download, or a file that changed since
     try:
-        path = artifact.resolve()
+        path = one.artifact.resolve()
     except (RuntimeError, OSError) as error:
         raise ArtifactRefused(
-            f"{coordinate} could not be downloaded.",
+            f"{one.coordinate} could not be downloaded.",
             cause=str(error),
             remedy="check the network connection to Maven Central, then ./course up",
         ) from error
     found = _sha256(path)
-    if found != sha256:
+    if found != one.sha256:
         path.unlink()
         raise ArtifactRefused(
-            f"{coordinate} is not the file that this course was made with.",
-            cause=f"its sha256 is {found}, locked is {sha256}",
+            f"{one.coordinate} is not the file that this course was made with.",
+            cause=f"its sha256 is {found}, locked is {one.sha256}",
             remedy="./course up, which downloads it again; if it stays so, do not trust the network you are in",
         )
-    return path
 
 
 def _artifact(context: MavenContext, coordinate: str) -> Artifact:
@@ -81,23 +114,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int], AbstractContextManager[Callable[[int], None]]]]:
-    columns = (
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.DownloadColumn(),
-        rich.progress.TransferSpeedColumn(),
-    )
-    with rich.progress.Progress(*columns, transient=True) as bars:
+class _Downloads:
+    """Adds up what all downloads together have so far."""
 
-        @contextmanager
-        def download(filename: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
-            task = bars.add_task(f"Downloading {filename}", total=total_bytes)
-            yield lambda count: bars.advance(task, count)
-            bars.remove_task(task)
+    def __init__(self) -> None:
+        self.so_far: Callable[[int], None] = lambda count: None
+        self._sum = 0
+        self._lock = threading.Lock()
 
-        yield download
+    @contextmanager
+    def one(self, filename: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+        yield self._add
+
+    def _add(self, count: int) -> None:
+        with self._lock:
+            self._sum += count
+            self.so_far(self._sum)
 
 
 def lock_all(specification: Path = SPECIFICATION, lock: Path = LOCK) -> None:
@@ -105,11 +137,15 @@ def lock_all(specification: Path = SPECIFICATION, lock: Path = LOCK) -> None:
     groups = tomllib.loads(specification.read_text())
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=60)
-        lines = ["# Made by: python -m infra.artifacts. Coordinates and sha256 of what `course up` installs.\n"]
+        lines = ["# Made by: python -m infra.artifacts. What `course up` installs: coordinates, sha256, bytes.\n"]
         for group, wanted in groups.items():
             lines.append(f"\n[{group}]\n")
-            lines += [f'"{name}" = "{_sha256(path)}"\n' for name, path in _resolved(context, wanted)]
+            lines += [_entry(name, path) for name, path in _resolved(context, wanted)]
     lock.write_text("".join(lines))
+
+
+def _entry(name: str, path: Path) -> str:
+    return f'"{name}" = {{ sha256 = "{_sha256(path)}", size = {path.stat().st_size} }}\n'
 
 
 def _resolved(context: MavenContext, wanted: dict[str, list[str]]) -> list[tuple[str, Path]]:

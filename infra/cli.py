@@ -14,14 +14,13 @@ from typing import Any
 import click
 import rich
 import rich.console
-import rich.progress
 import rich.table
 
-from infra import instructor, notebooks, preflight, prepare, stack
+from infra import instructor, notebooks, preflight, prepare, stack, steps
 from infra import lab as jupyterlab
 from infra import logs as service_logs
 from infra.credentials import credentials
-from infra.layout import HOST, PORTS, SERVICES, STARTED_SERVICES, Layout
+from infra.layout import HOST, SERVICES, Layout
 from infra.layout import layout as layout
 from kernel_lib import jobs, pipeline, producer, services, topics
 from kernel_lib.errors import ConfigurationError, CourseError
@@ -31,12 +30,6 @@ from kernel_lib.waiting import wait_until
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 COLOURS = {"healthy": "green", "starting": "yellow", "stopped": "dim", "paused": "yellow"}
-
-PROGRESS_COLUMNS = (
-    rich.progress.TextColumn("{task.description:32}"),
-    rich.progress.BarColumn(),
-    rich.progress.TimeElapsedColumn(),
-)
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 complaints = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
@@ -68,7 +61,7 @@ def lab(no_browser: bool, keep: bool, listen: str, port_offset: int | None) -> N
     # A closed terminal or a service manager ends the course in the same order as Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    _check(where)
+    _check(where, preflight.PORTS_OF["lab"])
     try:
         _start(where)
         jupyterlab.run(where, credentials(where.home), open_browser=not no_browser, ready=_say_where, listen=listen)
@@ -91,12 +84,12 @@ def _say_where(address: str) -> None:
 def up(port_offset: int | None) -> None:
     """Start all services and wait until each is healthy; harmless when they are."""
     where = layout(port_offset)
-    _check(where, preflight.SERVICE_PORTS)
+    _check(where, preflight.PORTS_OF["up"])
     _start(where)
     console.print("All services are healthy. Next: ./course lab, or ./course status.")
 
 
-def _check(where: Layout, ports: Collection[str] = tuple(PORTS)) -> None:
+def _check(where: Layout, ports: Collection[str]) -> None:
     """Print what preflight finds, and end with code 1 when the course cannot start."""
     running = layout()
     if stack.supervisor_answers(running) and running.port_offset != where.port_offset:
@@ -112,13 +105,9 @@ def _check(where: Layout, ports: Collection[str] = tuple(PORTS)) -> None:
 
 def _start(where: Layout) -> None:
     if not stack.supervisor_answers(where):  # what runs must not lose its files
-        console.print("Preparing Java artifacts, configuration and storage ...")
         prepare.prepare(where)
-    with rich.progress.Progress(*PROGRESS_COLUMNS, console=console, transient=True) as bars:
-        bar = bars.add_task("Starting supervisor", total=len(STARTED_SERVICES) + 2)
-        stack.start(where, lambda name: bars.update(bar, advance=1, description=f"Waiting for {name}"))
-        bars.update(bar, advance=1, description="Creating the topics")
-        topics.create_all()
+    with steps.several(stack.STARTED) as show:
+        stack.start(where, show)
     _tidy_jobs()
 
 
@@ -199,7 +188,7 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
 @PORT_OFFSET
 def check(port_offset: int | None) -> None:
     """Look for what would keep the course from starting: disk, memory, ports, paths; exit code 1 if there is."""
-    _check(layout(port_offset))
+    _check(layout(port_offset), preflight.PORTS_OF["lab"])
     console.print("This machine is ready for ./course up.")
 
 

@@ -19,8 +19,9 @@ def test(words: tuple[str, ...]) -> None:
 
     Services run on ports of their own. Words after -- go to pytest.
     """
-    from infra import proof
+    from infra import install, proof
 
+    install.test_tools()
     sys.exit(proof.run(words))
 
 

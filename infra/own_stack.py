@@ -13,9 +13,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra import preflight, prepare, stack
+from infra import preflight, prepare, stack, steps
 from infra.layout import CHECKOUT, Layout
-from kernel_lib import topics
 
 OFFSETS = range(10_000, 20_000, 100)
 
@@ -31,8 +30,8 @@ def started(name: str, purpose: str) -> Iterator[Layout]:
     print(f"Starting services for {purpose} at port offset {where.port_offset} ...", flush=True)
     try:
         prepare.prepare(where)
-        stack.start(where, report=lambda service: None)
-        topics.create_all()
+        with steps.several(stack.STARTED) as show:
+            stack.start(where, show)
         yield where
     finally:
         stack.stop(where)

@@ -1,32 +1,40 @@
-"""Look, before anything starts, for what would make it fail: each finding names its remedy.
+"""Look, before anything is downloaded or started, for what would make it fail: each finding names its remedy.
 
->>> for finding in preflight.check(layout): print(finding)
+>>> for finding in preflight.check(layout, preflight.PORTS_OF["lab"]): print(finding)
+
+Run as a module by any python3, with the words of ./course, it says what stands against them and ends with code 1. So
+nothing but the standard library is imported here.
 """
 
 from __future__ import annotations
 
+import argparse
+import ctypes
+import importlib.util
 import os
 import platform
 import pwd
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from infra.layout import CHECKOUT, PORTS, Layout
-from infra.stack import belongs_to_course
+from infra import processes
+from infra.layout import CHECKOUT, INSTALLED, PORTS, Layout, layout
 
 GIB = 1024**3
-NEEDED_DISK_GIB = 3
+PYTHONS = ((3, 11), (3, 12))
+INSTALLING_DISK_GIB = 4
+RUNNING_DISK_GIB = 3
 NEEDED_MEMORY_GIB = 5
 GOOD_MEMORY_GIB = 6
 LONGEST_PATH = 160
 # JupyterLab's own is wanted by `lab` only: `up` is harmless while a Lab of this course is open.
-SERVICE_PORTS = tuple(name for name in PORTS if name != "jupyterlab")
+PORTS_OF = {"lab": tuple(PORTS), "up": tuple(name for name in PORTS if name != "jupyterlab")}
+"""The ports that a verb needs, by their names. Verbs that start services on ports of their own find free ones."""
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -42,27 +50,80 @@ class Finding:
         return f"{'error' if self.serious else 'warning'}: {self.what}\n  Try: {self.remedy}"
 
 
-def check(where: Layout, ports: Iterable[str] = tuple(PORTS)) -> list[Finding]:
+def check(where: Layout, ports: Iterable[str]) -> list[Finding]:
     """Return what is wrong with this machine for this course; `ports` are the names of those it will need."""
     return [
-        *check_python(sys.version_info[:2]),
-        *check_platform(platform.system(), platform.machine()),
-        *check_path(CHECKOUT),
-        *check_path(where.home),
-        *check_disk(_nearest_folder(where.home)),
+        *check_installation(),
+        *([] if list(check_path(CHECKOUT)) else check_path(where.home)),
+        *check_disk(_nearest_folder(where.home), RUNNING_DISK_GIB),
         *check_memory(memory_limit_bytes()),
         *check_ports(where, ports),
         *check_neighbours(),
     ]
 
 
+def check_installation() -> Iterator[Finding]:
+    """Yield what keeps the Python packages from being installed, or from running."""
+    yield from check_platform(platform.system(), platform.machine())
+    yield from check_python(sys.version_info[:2])
+    yield from check_venv()
+    yield from check_libpython(libpythons())
+    yield from check_path(CHECKOUT)
+    if not INSTALLED.exists():
+        yield from check_disk(CHECKOUT, INSTALLING_DISK_GIB)
+
+
+def suits(version: tuple[int, ...]) -> bool:
+    """Tell whether a version of Python runs the course."""
+    return version[:2] in PYTHONS
+
+
 def check_python(version: tuple[int, ...]) -> Iterator[Finding]:
-    if not (3, 11) <= version <= (3, 12):
+    if not suits(version):
         yield Finding(
             True,
-            f"Python {'.'.join(map(str, version))} runs the course; it needs 3.11 or 3.12.",
-            "install Python 3.11 or 3.12, delete .venv, and call ./course again",
+            f"This is Python {_dotted(version)}; the course needs {' or '.join(map(_dotted, PYTHONS))}.",
+            "apt-get install python3 python3-venv on Debian 12 or Ubuntu 24.04, or "
+            "conda env create -f environment.yml; delete .venv, and call ./course again",
         )
+
+
+def check_venv() -> Iterator[Finding]:
+    if not importlib.util.find_spec("ensurepip"):
+        yield Finding(
+            True,
+            f"{sys.executable} has no ensurepip, so it cannot make a virtual environment.",
+            "apt-get install python3-venv (as root)",
+        )
+
+
+def check_libpython(found: Iterable[str]) -> Iterator[Finding]:
+    if not any(found):
+        version = _dotted(sys.version_info[:2])
+        yield Finding(
+            True,
+            f"{sys.executable} has no shared library (libpython{version}.so), in which Flink runs Python functions.",
+            f"apt-get install libpython{version} (as root), or conda env create -f environment.yml",
+        )
+
+
+def libpythons() -> Iterator[str]:
+    """Yield the shared libraries of this Python, as find_libpython will look for them for a TaskManager."""
+    names = {sysconfig.get_config_var("INSTSONAME") or "", f"libpython{_dotted(sys.version_info[:2])}.so"}
+    for name in (name for name in sorted(names) if ".so" in name):
+        for folder in (sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("LIBPL")):
+            if folder and Path(folder, name).is_file():
+                yield str(Path(folder, name))
+        if _loads(name):
+            yield name
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def check_platform(system: str, machine: str) -> Iterator[Finding]:
@@ -91,13 +152,13 @@ def check_path(path: Path) -> Iterator[Finding]:
         )
 
 
-def check_disk(folder: Path) -> Iterator[Finding]:
+def check_disk(folder: Path, needed_gib: int) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free / GIB
-    if free < NEEDED_DISK_GIB:
+    if free < needed_gib:
         yield Finding(
             True,
-            f"Only {free:.1f} GiB are free at {folder}; the course needs {NEEDED_DISK_GIB} GiB.",
-            "free some room, or set COURSE_HOME to a folder on another disk",
+            f"Only {free:.1f} GiB are free at {folder}; the course needs {needed_gib} GiB.",
+            "free some room, or move the checkout to another disk",
         )
 
 
@@ -113,15 +174,19 @@ def check_memory(limit_bytes: int) -> Iterator[Finding]:
 
 
 def check_ports(where: Layout, names: Iterable[str] = tuple(PORTS)) -> Iterator[Finding]:
-    holders = _listeners()
-    for name in names:
-        port = where.port(name)
-        if port in holders and not belongs_to_course(holders[port], where.home):
-            yield Finding(
-                True,
-                f"Port {port}, wanted for {name}, is held by {_describe(holders[port])}.",
-                "end that process, or ./course up --port-offset 1000, which moves all ports",
-            )
+    """Yield one finding for all ports that somebody else holds: the remedy is the same."""
+    holders = processes.listeners()
+    held = [
+        f"Port {where.port(name)}, wanted for {name}, is held by {processes.describe(holders[where.port(name)])}."
+        for name in names
+        if where.port(name) in holders and not processes.belongs_to_course(holders[where.port(name)], where.home)
+    ]
+    if held:
+        yield Finding(
+            True,
+            "\n  ".join(held),
+            "end what holds them, or the same command with --port-offset 1000, which moves all ports",
+        )
 
 
 def check_neighbours() -> Iterator[Finding]:
@@ -139,39 +204,35 @@ def check_neighbours() -> Iterator[Finding]:
         )
 
 
-def _nearest_folder(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
 def memory_limit_bytes(limit_files: Iterable[Path] = CGROUP_LIMITS) -> int:
     """Return what this machine has or, in a container, what it may use."""
-    limits = [psutil.virtual_memory().total]
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for file in limit_files:
         if file.exists() and (text := file.read_text().strip()).isdigit():
             limits.append(int(text))
     return min(limits)
 
 
-def _listeners() -> dict[int, psutil.Process | None]:
-    """Return the ports of this machine on which somebody listens; the process is None when it is another user's."""
-    found: dict[int, psutil.Process | None] = {}
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr:
-            found[connection.laddr.port] = _process(connection.pid)
-    return found
+def _nearest_folder(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _process(pid: int | None) -> psutil.Process | None:
-    try:
-        return psutil.Process(pid) if pid else None
-    except psutil.NoSuchProcess:
-        return None
+def _dotted(version: Sequence[int]) -> str:
+    return ".".join(map(str, version[:2]))
 
 
-def _describe(process: psutil.Process | None) -> str:
-    if process is None:
-        return "a process of another user"
-    try:
-        return f"process {process.pid} ({process.name()}: {' '.join(process.cmdline())[:80]})"
-    except (psutil.AccessDenied, psutil.NoSuchProcess):
-        return f"process {process.pid}"
+def main(words: Sequence[str]) -> int:
+    """Say what stands against ./course with these words, before anything is installed; warnings come with the start."""
+    options = argparse.ArgumentParser(prog="./course", add_help=False, allow_abbrev=False)
+    options.add_argument("--port-offset", type=int)
+    known, _ = options.parse_known_args(words)
+    verb = next(iter(words), "")
+    found = check(layout(known.port_offset), PORTS_OF[verb]) if verb in PORTS_OF else check_installation()
+    serious = [finding for finding in found if finding.serious]
+    for finding in serious:
+        print(finding, file=sys.stderr)
+    return 1 if serious else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

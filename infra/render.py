@@ -18,11 +18,9 @@ from infra import layout as places
 from infra.credentials import Credentials, write_env
 from infra.elasticsearch_home import ElasticsearchHome
 from infra.layout import Layout
+from infra.processes import MARKER
 from kernel_lib.gateway import OPENED
 from kernel_lib.settings import Settings
-
-MARKER = "COURSE_SERVICE_OF"
-"""The variable that every process of a course carries, so that one whose supervisor died is found again."""
 
 
 def render(layout: Layout, secrets: Credentials, kafka_lib: Path, elasticsearch: ElasticsearchHome) -> None:

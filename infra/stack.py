@@ -1,6 +1,7 @@
 """Start all services of a course, wait until they are healthy, and stop them.
 
-    >>> stack.start(layout, report=print)
+    >>> with steps.several(stack.STARTED) as show:
+    ...     stack.start(layout, show)
     >>> stack.stop(layout)
 
 What one process started, another may stop: everything is found through supervisor or, when supervisor
@@ -15,34 +16,50 @@ import shutil
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
 from infra import elasticsearch_home, provision
 from infra.credentials import credentials
 from infra.layout import STARTED_SERVICES, Layout
-from infra.render import MARKER
-from kernel_lib import services
+from infra.processes import MARKER, belongs_to_course
+from infra.steps import Show
+from kernel_lib import services, topics
 from kernel_lib.errors import CourseError, ServiceUnavailable, WaitTimeout
 from kernel_lib.waiting import wait_until
+
+TOPICS = "topics"
+STARTED = (*STARTED_SERVICES, TOPICS)
+"""What a start brings up: the services, and the topics in Kafka."""
 
 STOP_TIMEOUT_SECONDS = 60
 """Flink and Kafka save their state while they stop."""
 
 
-def start(where: Layout, report: Callable[[str], None]) -> None:
-    """Start supervisor with all services and wait until each is healthy; `report` is told what is waited for."""
+def start(where: Layout, show: Show) -> None:
+    """Start supervisor with all services, side by side, and the topics as soon as there are brokers.
+
+    Returns when each is healthy; `show` is told so of each. Raises what the first that is not raises.
+    """
     if not supervisor_answers(where):
         end_leftovers(where)
         _start_supervisor(where)
-    report("the brokers to join")
-    provision.kafka(where, credentials(where.home))
-    for name in STARTED_SERVICES:
-        report(name)
-        services.start(name)
+    with ThreadPoolExecutor(len(STARTED)) as side_by_side:
+        under_way = [side_by_side.submit(_start, name, where, show) for name in STARTED]
+        for one in as_completed(under_way):
+            one.result()
+
+
+def _start(name: str, where: Layout, show: Show) -> None:
+    if name == TOPICS:
+        provision.kafka(where, credentials(where.home))
+        topics.create_all()
+        show(name, "ready", done=True)
+    else:
+        services.start(name, timeout_seconds=provision.START_TIMEOUT_SECONDS)
+        show(name, "healthy", done=True)
 
 
 def stop(where: Layout) -> None:
@@ -83,15 +100,7 @@ def end_leftovers(where: Layout) -> int:
 
 def processes(where: Layout) -> list[psutil.Process]:
     """Return every process of a course: supervisor, services and their children."""
-    return [process for process in psutil.process_iter() if belongs_to_course(process, where.home)]
-
-
-def belongs_to_course(process: psutil.Process | None, home: Path) -> bool:
-    """Tell whether a process is a service, or a child of a service, of the course in `home`."""
-    try:
-        return process is not None and process.environ().get(MARKER) == str(home)
-    except (psutil.AccessDenied, psutil.NoSuchProcess):  # NoSuchProcess: a zombie too
-        return False
+    return [process for process in psutil.process_iter() if belongs_to_course(process.pid, where.home)]
 
 
 def _supervisor(where: Layout) -> xmlrpc.client.ServerProxy:

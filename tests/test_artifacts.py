@@ -1,5 +1,6 @@
 import hashlib
 import threading
+import tomllib
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 def lock(tmp_path: Path, *, sha256: str = hashlib.sha256(CONTENT).hexdigest(), coordinate: str = COORDINATE) -> Path:
     path = tmp_path / "artifacts.lock"
-    path.write_text(f'[kafka]\n"{coordinate}" = "{sha256}"\n')
+    path.write_text(f'[kafka]\n"{coordinate}" = {{ sha256 = "{sha256}", size = {len(CONTENT)} }}\n')
     return path
 
 
@@ -99,7 +100,17 @@ def test_a_network_that_is_down_is_told_in_a_sentence(tmp_path: Path, folder: Pa
         artifacts.fetch(folder, lock(tmp_path), {"down": f"http://{HOST}:{unused_port}"})
 
 
-def test_every_locked_artifact_has_a_sha256() -> None:
-    entries = [line for line in artifacts.LOCK.read_text().splitlines() if "=" in line]
+def test_the_bytes_of_all_downloads_are_told_together(
+    tmp_path: Path, folder: Path, remote: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts.fetch(folder, lock(tmp_path), remote)
+    assert f"{len(CONTENT)} bytes in 0 s" in capsys.readouterr().err
+    artifacts.fetch(folder, lock(tmp_path), remote)
+    assert not capsys.readouterr().err, "what is there is no step"
+
+
+def test_every_locked_artifact_has_a_sha256_and_a_size() -> None:
+    groups = tomllib.loads(artifacts.LOCK.read_text())
+    entries = [entry for group in groups.values() for entry in group.values()]
     assert len(entries) > 40
-    assert all(len(line.split('" = "')[1]) == 65 for line in entries)
+    assert all(len(entry["sha256"]) == 64 and entry["size"] > 0 for entry in entries)

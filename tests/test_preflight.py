@@ -1,13 +1,17 @@
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from find_libpython import find_libpython
 
 from infra import preflight
-from infra.layout import HOST, PORTS, Layout
+from infra.layout import CHECKOUT, HOST, PORTS, Layout
 from infra.preflight import GIB, Finding
 
 
@@ -25,7 +29,7 @@ def test_these_pythons_run_the_course(version: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 13)])
 def test_another_python_is_named(version: tuple[int, int]) -> None:
-    assert f"Python 3.{version[1]} " in only(preflight.check_python(version)).what
+    assert f"Python 3.{version[1]};" in only(preflight.check_python(version)).what
 
 
 @pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64")])
@@ -53,7 +57,7 @@ def test_an_ordinary_path_is_right() -> None:
 
 def test_a_full_disk_is_told_with_what_is_needed() -> None:
     nothing_is_free_here = Path("/proc")
-    finding = only(preflight.check_disk(nothing_is_free_here))
+    finding = only(preflight.check_disk(nothing_is_free_here, 3))
     assert finding.serious
     assert "0.0 GiB" in finding.what
     assert "3 GiB" in finding.what
@@ -92,6 +96,12 @@ def test_a_busy_port_is_named_with_the_service_that_wants_it_and_the_process_tha
     assert "--port-offset" in finding.remedy
 
 
+def test_all_busy_ports_are_one_finding_with_one_remedy(busy: Layout) -> None:
+    with socket.create_server((HOST, busy.port("kafka-2"))):
+        finding = only(preflight.check_ports(busy, ["kafka-1", "kafka-2", "kafka-3"]))
+    assert len(finding.what.splitlines()) == 2
+
+
 def test_a_busy_port_that_is_not_wanted_does_not_matter(busy: Layout) -> None:
     assert not [finding for finding in preflight.check(busy, []) if "Port" in finding.what]
 
@@ -102,8 +112,54 @@ def test_free_ports_are_right(tmp_path: Path, unused_port: int) -> None:
 
 
 def test_up_does_not_want_the_port_of_jupyterlab() -> None:
-    assert set(PORTS) - set(preflight.SERVICE_PORTS) == {"jupyterlab"}
+    assert set(PORTS) - set(preflight.PORTS_OF["up"]) == {"jupyterlab"}
 
 
 def test_a_home_that_does_not_exist_yet_can_be_checked(tmp_path: Path) -> None:
-    assert all(finding.remedy for finding in preflight.check(Layout(tmp_path / "not" / "yet", port_offset=30000)))
+    assert all(
+        finding.remedy for finding in preflight.check(Layout(tmp_path / "not" / "yet", port_offset=30000), PORTS)
+    )
+
+
+def test_a_python_without_a_shared_library_is_refused_with_the_package_that_has_it() -> None:
+    finding = only(preflight.check_libpython([]))
+    assert finding.serious
+    assert "apt-get install libpython3." in finding.remedy
+
+
+def test_the_shared_library_is_found_where_flink_will_find_it() -> None:
+    found = {Path(path).resolve() for path in preflight.libpythons() if Path(path).is_absolute()}
+    assert Path(find_libpython() or "") in found
+
+
+def before_installing(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run what ./course runs first, by a Python that has no packages."""
+    command = [sys.executable, "-S", "-m", "infra.preflight", *words]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def copied(folder: Path) -> Path:
+    shutil.copytree(CHECKOUT / "infra", folder / "infra")
+    shutil.copytree(CHECKOUT / "kernel_lib", folder / "kernel_lib")
+    shutil.copy(CHECKOUT / "course", folder)
+    shutil.copy(CHECKOUT / "requirements.lock", folder)
+    return folder
+
+
+def test_it_needs_no_package() -> None:
+    done = before_installing(CHECKOUT, "logs")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_port_is_refused_before_anything_is_installed(tmp_path: Path, busy: Layout) -> None:
+    done = before_installing(copied(tmp_path), "up", "--port-offset", str(busy.port_offset))
+    assert done.returncode == 1
+    assert f"Port {busy.port('kafka-1')}, wanted for kafka-1, is held by process {os.getpid()} (" in done.stderr
+
+
+def test_a_path_that_the_services_cannot_take_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    checkout = copied(tmp_path / "my course")
+    done = subprocess.run([checkout / "course", "lab"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "contains ' ', which the services cannot take" in done.stderr
+    assert not (checkout / ".venv").exists()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kernel_lib.errors import ConfigurationError
-from kernel_lib.settings import Settings, home, load
+from kernel_lib.settings import Settings, load
 
 SECRET = "correct-horse"
 
@@ -130,11 +130,6 @@ def test_the_namespace_comes_before_every_name() -> None:
 def test_a_namespace_that_some_service_would_refuse_is_refused_here(namespace: str) -> None:
     with pytest.raises(ConfigurationError, match="NAMESPACE"):
         load(namespace=namespace)
-
-
-def test_a_relative_home_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COURSE_HOME", "here")
-    assert home() == Path.cwd() / "here"
 
 
 def test_settings_cannot_be_changed_behind_the_back_of_their_users() -> None:

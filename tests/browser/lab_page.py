@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from kernel_lib import settings
+from kernel_lib import course_home
 
 Address = Callable[[str], str]  # of a notebook in JupyterLab
-SCREENSHOTS = settings.home() / "screenshots"
+SCREENSHOTS = course_home.path() / "screenshots"
 MOST_TABS = 100
 
 

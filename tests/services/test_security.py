@@ -24,9 +24,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
-from infra import cli, elasticsearch_home, stack
+from infra import cli, elasticsearch_home
 from infra.credentials import credentials
 from infra.layout import PORTS, Layout
+from infra.processes import belongs_to_course
 from kernel_lib import jobs, kafka_client, topics
 from kernel_lib.errors import AuthenticationFailed, NotFound, ServiceUnavailable
 from kernel_lib.settings import Settings, load
@@ -120,7 +121,7 @@ def test_python_workers_in_their_own_processes_are_reached_on_loopback_only(sett
 
 def listeners(course: Layout) -> list[tuple[str, int]]:
     """Return where the processes of the course listen, and whoever else listens at one of its ports."""
-    ours = [process.pid for process in psutil.process_iter() if stack.belongs_to_course(process, course.home)]
+    ours = [process.pid for process in psutil.process_iter() if belongs_to_course(process.pid, course.home)]
     ports = [course.port(name) for name in PORTS]
     return [
         (connection.laddr.ip, connection.laddr.port)
