@@ -90,6 +90,7 @@ def _spawn(
         "COURSE_HOME": str(where.home),
         "JUPYTER_TOKEN": secrets.jupyter_token,
         "JUPYTER_CONFIG_PATH": str(CONFIGURATION),
+        "MALLOC_ARENA_MAX": "2",
         **variables,
     }
     with (where.logs / "jupyterlab.log").open("ab") as log:
