@@ -74,15 +74,18 @@ def statuses(*, settings: Settings | None = None) -> list[ServiceStatus]:
     Raises NotFound where the course runs none, ServiceUnavailable when supervisor, which runs them, does not answer.
     """
     settings = settings or load()
-    known = names(settings=settings)
-    with ThreadPoolExecutor(len(known)) as pool:
-        return list(pool.map(lambda name: status(name, settings=settings), known))
+    found = _all_infos(settings)
+    with ThreadPoolExecutor(len(found)) as pool:
+        return list(pool.map(lambda name: _status(name, found[name], settings), found))
 
 
 def status(name: str, *, settings: Settings | None = None) -> ServiceStatus:
     """Return how one service is. Raises NotFound, or ServiceUnavailable when supervisor does not answer."""
     settings = settings or load()
-    info = _call(settings, name, "supervisor.getProcessInfo", name)
+    return _status(name, _call(settings, name, "supervisor.getProcessInfo", name), settings)
+
+
+def _status(name: str, info: dict[str, Any], settings: Settings) -> ServiceStatus:
     address = settings.course_services[name].address
     state, reason = _judge(name, info, settings)
     return ServiceStatus(
@@ -101,10 +104,14 @@ def processes(*, settings: Settings | None = None) -> dict[str, tuple[int, int]]
 
     The id is one of the machine or container where supervisor runs. Raises ServiceUnavailable.
     """
-    settings = settings or load()
+    return {name: (info["pid"], info["start"]) for name, info in _all_infos(settings or load()).items()}
+
+
+def _all_infos(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return what supervisor says of each service, in one question to each supervisor."""
     one_of_each = {settings.course_services[name].supervisor: name for name in names(settings=settings)}
     answers = [_call(settings, name, "supervisor.getAllProcessInfo") for name in one_of_each.values()]
-    found = {info["name"]: (info["pid"], info["start"]) for answer in answers for info in answer}
+    found = {info["name"]: info for answer in answers for info in answer}
     return {name: found[name] for name in names(settings=settings)}
 
 

@@ -263,6 +263,18 @@ def test_a_service_that_ends_before_supervisor_has_answered_is_failed_with_the_s
     assert caught.value.cause == "ERROR no room on the disk"
 
 
+def test_all_statuses_take_one_question_to_supervisor(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_call, asked = services._call, list[str]()
+
+    def noted(settings: Settings, name: str, method: str, *arguments: Any) -> Any:
+        asked.append(method)
+        return real_call(settings, name, method, *arguments)
+
+    monkeypatch.setattr(services, "_call", noted)
+    assert [one.name for one in services.statuses(settings=settings)] == ["web", "mute", "broken"]
+    assert asked == ["supervisor.getAllProcessInfo"]
+
+
 def test_killing_what_is_down_is_an_error_that_says_so(settings: Settings) -> None:
     with pytest.raises(ServiceControlFailed, match="crash of web failed") as caught:
         services.kill("web", settings=settings)

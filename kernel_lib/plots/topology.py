@@ -37,6 +37,8 @@ BOX_WIDTH, BOX_HEIGHT = 0.65, 0.66
 MARGIN = 0.35
 # The width of a picture on a page of 1280; the room beside the words of a box, and what a character takes of the rest.
 NARROW_PIXELS, PADDING_PIXELS, CHARACTER_PIXELS = 840, 3, 6.4
+# Each step of the dashes is a picture drawn anew, by a processor where there is no graphics card.
+STEPS_PER_SECOND = 2
 FILLS = {"producer": "#4a5568", "topic": "#005a8f", "operator": "#00674b", "job": "#00674b", "failed": "#a83a00"}
 HELD_BACK_FILL, BUSY_FILL = "#8c3a6e", "#8a5a00"
 LABEL_FILL = "#4a5568"
@@ -191,7 +193,7 @@ class Topology(View):
         if graph is None or stale:
             return no_data_since(self.poller.answered_at, stale)
         if any(edge.per_second for edge in graph.edges):
-            self._dashes.glyph.line_dash_offset = -int(time.monotonic() * 20) % 1200
+            self._dashes.glyph.line_dash_offset = -10 * int(time.monotonic() * STEPS_PER_SECOND) % 1200
         return graph_sentence(graph)
 
     def _show(self, graph: Graph) -> None:
