@@ -24,6 +24,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from infra.layout import CHECKOUT
+from kernel_lib.waiting import patience
 
 ENDED = "ended"
 """The entry in a result's metadata that says why the run ended before the notebook's end."""
@@ -34,7 +35,7 @@ GRACE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Limits:
-    """How many seconds a cell, and all cells together, may take."""
+    """How many seconds a cell, and all cells together, may take; as all limits they are multiplied by `patience`."""
 
     cell_seconds: int = 240
     notebook_seconds: int = 600
@@ -44,8 +45,8 @@ class Clock:
     """What is left of the limits; papermill asks for each cell that begins."""
 
     def __init__(self, limits: Limits) -> None:
-        self._cell_seconds = limits.cell_seconds
-        self._deadline = time.monotonic() + limits.notebook_seconds
+        self._cell_seconds = round(limits.cell_seconds * patience())
+        self._deadline = time.monotonic() + limits.notebook_seconds * patience()
         self.said = ""
 
     def __call__(self, cell: Any) -> int:
@@ -115,7 +116,7 @@ def run_apart(source: Path, result: Path, environment: dict[str, str], limits: L
             start_new_session=True,  # an interrupt is for who runs it, and what it signals is its own
         )
         try:
-            process.wait(limits.notebook_seconds + GRACE_SECONDS)
+            process.wait((limits.notebook_seconds + GRACE_SECONDS) * patience())
         except subprocess.TimeoutExpired:
             return f"it did not end {GRACE_SECONDS} s after its time was up"
         finally:

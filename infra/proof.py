@@ -12,13 +12,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
-from infra import browser, own_stack
+import psutil
+
+from infra import browser, own_stack, speed
 from infra.layout import CHECKOUT
 from kernel_lib.errors import ConfigurationError
+from kernel_lib.waiting import PATIENCE
 
 Command = list[str]
 # Two processes, each with whole files: most tests wait for services most of the time.
@@ -36,6 +41,7 @@ def run(words: Sequence[str]) -> int:
             f"There is no test stage {', '.join(unknown)}.",
             remedy=f"./course test [{' | '.join(STAGES)}] [-- PYTEST ...]",
         )
+    _take_time()
     quick = [name for name in chosen if name not in NEED_SERVICES]
     slow = [name for name in chosen if name in NEED_SERVICES]
     failed = [name for name in quick if not _passes(name, extra, dict(os.environ), fix=fix)]
@@ -44,6 +50,13 @@ def run(words: Sequence[str]) -> int:
             failed += [name for name in slow if not _passes(name, extra, dict(os.environ), fix=fix)]
     _print_outcome(chosen, failed)
     return 1 if failed else 0
+
+
+def _take_time() -> None:
+    """Give waits and tests as much more time as this machine is slower than the one that the limits are made for."""
+    index = speed.index()
+    factor = os.environ.setdefault(PATIENCE, f"{max(1.0, 1 / index):.1f}")
+    print(f"Speed of this machine: {index:.2f}; limits of time are multiplied by {factor} ({PATIENCE}).", flush=True)
 
 
 def _print_outcome(chosen: list[str], failed: list[str]) -> None:
@@ -77,10 +90,22 @@ def _passes(name: str, extra: list[str], environment: dict[str, str], *, fix: bo
     return all(succeeded)
 
 
+@contextmanager
+def _measured() -> Iterator[None]:
+    """Print how long something took, and how much of the whole machine was at work meanwhile."""
+    before, begun = psutil.cpu_times(), time.monotonic()
+    yield
+    after, seconds = psutil.cpu_times(), time.monotonic() - begun
+    idle = after.idle + after.iowait - before.idle - before.iowait
+    share = 1 - idle / (seconds * (os.cpu_count() or 1))
+    print(f"took {seconds:.0f} s, {max(0.0, share):.0%} of the machine at work", flush=True)
+
+
 def _succeeds(command: Command, environment: dict[str, str]) -> bool:
     print("$", " ".join(command), flush=True)
     program = Path(sys.executable).parent / command[0]
-    code = subprocess.run([program, *command[1:]], env=environment, cwd=CHECKOUT, check=False).returncode
+    with _measured():
+        code = subprocess.run([program, *command[1:]], env=environment, cwd=CHECKOUT, check=False).returncode
     if code < 0:  # it had no last words
         print(f"{command[0]} was ended by {signal.Signals(-code).name}", flush=True)
     return code == 0

@@ -4,11 +4,20 @@ import hypothesis
 import pytest
 
 from kernel_lib.settings import Settings
+from kernel_lib.waiting import patience
 from tests.ports import free_ports
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("course", deadline=None)
 hypothesis.settings.load_profile("course")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test as much more time as its waits have."""
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        seconds = marker.args[0] if marker else float(config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(seconds * patience()), append=False)
 
 
 @pytest.fixture

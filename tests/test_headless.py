@@ -6,8 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra import headless, notebooks
 from infra.headless import Clock, Limits
+from kernel_lib.waiting import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def usual_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PATIENCE, raising=False)
 
 
 def run(folder: Path, *sources: str, limits: Limits) -> tuple[str, dict[str, Any]]:

@@ -4,8 +4,13 @@ import time
 
 import pytest
 
-from kernel_lib.errors import CourseError, OutOfTime, WaitTimeout
-from kernel_lib.waiting import at_most, wait_until
+from kernel_lib.errors import ConfigurationError, CourseError, OutOfTime, WaitTimeout
+from kernel_lib.waiting import PATIENCE, at_most, wait_until
+
+
+@pytest.fixture(autouse=True)
+def usual_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PATIENCE, raising=False)
 
 
 def test_the_true_value_is_returned() -> None:
@@ -70,3 +75,20 @@ def test_afterwards_a_wait_has_its_own_time_again() -> None:
         pass
     values = iter([False, True])
     assert wait_until(lambda: next(values), 5, "a value", interval_seconds=0.001)
+
+
+def test_a_slower_machine_gets_more_time_and_is_told_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATIENCE, "2.5")
+    started = time.monotonic()
+    with pytest.raises(WaitTimeout, match=r"Waited 0\.25 s"):
+        wait_until(lambda: False, 0.1, "the moon", interval_seconds=0.01)
+    with at_most(0.1), pytest.raises(OutOfTime):
+        wait_until(lambda: False, 60, "the moon", interval_seconds=0.01)
+    assert time.monotonic() - started >= 0.5
+
+
+@pytest.mark.parametrize("said", ["much", "0", "-1", "inf", "nan"])
+def test_a_patience_that_is_no_factor_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATIENCE, said)
+    with pytest.raises(ConfigurationError, match="COURSE_PATIENCE cannot be"):
+        wait_until(lambda: True, 1, "nothing")

@@ -12,6 +12,7 @@ import pytest
 
 from infra import namespaces, notebooks
 from kernel_lib import jobs, lesson_files, progress, services, settings, topics
+from kernel_lib.waiting import patience
 from tests import written_answers
 from tests.written_answers import Answer
 
@@ -64,7 +65,7 @@ def run_answered(lesson: Path, answers: dict[str, list[Answer]], folder: Path) -
         str(result),
         cwd=str(lesson.parent),
         progress_bar=False,
-        execution_timeout=CELL_SECONDS,
+        execution_timeout=round(CELL_SECONDS * patience()),
         request_save_on_cell_execute=False,  # BokehJS is among the outputs: writing it after each cell costs seconds
     )
     return {cell["id"]: cell for cell in json.loads(result.read_text())["cells"]}
