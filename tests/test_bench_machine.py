@@ -23,10 +23,11 @@ def test_an_event_that_was_not_sent_yet_is_not_missed() -> None:
 
 
 def test_the_processor_time_of_a_role_is_that_of_its_processes_between_two_readings() -> None:
-    before = Taken(100.0, {1: ("brokers", 50.0, 200.0), 2: ("kernel", 5.0, 80.0)})
-    after = Taken(110.0, {1: ("brokers", 55.0, 210.0), 2: ("kernel", 5.5, 80.0), 3: ("kernel", 0.5, 20.0)})
+    before = Taken(100.0, {1: ("brokers", 50.0, 200.0), 2: ("kernel", 5.0, 80.0)}, 1000.0)
+    after = Taken(110.0, {1: ("brokers", 55.0, 210.0), 2: ("kernel", 5.5, 80.0), 3: ("kernel", 0.5, 20.0)}, 1008.0)
     percent, size = roles.cpu_percent(before, after), roles.megabytes(after)
     assert (percent["brokers"], percent["kernel"], percent["browser"]) == (50, 10, 0)
+    assert roles.other_cpu_percent(before, after) == pytest.approx(20)
     assert (size["brokers"], size["kernel"], size["browser"]) == (210, 100, 0)
 
 

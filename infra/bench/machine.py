@@ -96,16 +96,21 @@ def _at(rate: int, where: Layout, seconds: float, warm_up_seconds: float) -> Ite
         page.get_by_role("button", name=LAST_BUTTON).click()
         page.get_by_text(f"{LAST_BUTTON}: ").wait_for(state="attached", timeout=CLOSE_SECONDS * 1000)
     namespaces.remove(settings.namespace, settings=settings)
-    conditions = f"lesson {LESSON} open in Chromium, its pipeline at {rate} events/s, over {seconds:.0f} s"
+    conditions = (
+        f"lesson {LESSON} open in Chromium, its pipeline at {rate} events/s, over {seconds:.0f} s; "
+        f"all else on the machine took {roles.other_cpu_percent(before, after):.0f} % of a core"
+    )
     yield from _figures(rate, values, conditions)
 
 
 def _figures(rate: int, values: Mapping[str, float], conditions: str) -> Iterator[Figure]:
+    """Yield all figures of a rate; those of a single role have the conditions of the others, and do not repeat them."""
     prefix = f"machine_{rate}_"
     for name in FIGURES:
         if name.startswith(prefix):
             what = name.removeprefix(prefix)
-            yield Figure(name, values.get(what, math.nan), GOALS.get(what, ""), conditions)
+            words = conditions if what in GOALS or not values else ""
+            yield Figure(name, values.get(what, math.nan), GOALS.get(what, ""), words)
 
 
 def _set_rate(path: Path, rate: int) -> None:

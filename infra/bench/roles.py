@@ -33,10 +33,14 @@ PRODUCER, BROWSER = "kernel_lib.producer_process", "chrom"
 
 @dataclass(frozen=True)
 class Taken:
-    """What every process of a course has taken at a time (monotonic s): its role, seconds of a core, megabytes."""
+    """What every process of a course has taken at a time (monotonic s): its role, seconds of a core, megabytes.
+
+    `machine_seconds` are those of all processes of the machine.
+    """
 
     at: float
     processes: dict[int, tuple[str, float, float]]
+    machine_seconds: float
 
 
 def taken(where: Layout, settings: Settings, laboratory: int) -> Taken:
@@ -48,7 +52,8 @@ def taken(where: Layout, settings: Settings, laboratory: int) -> Taken:
     for role, process in _processes(where, settings, laboratory):
         with suppress(psutil.NoSuchProcess):
             found[process.pid] = role, sum(process.cpu_times()[:2]), _megabytes(process)
-    return Taken(time.monotonic(), found)
+    cores = psutil.cpu_times()
+    return Taken(time.monotonic(), found, sum(cores) - cores.idle - cores.iowait - cores.guest - cores.guest_nice)
 
 
 def cpu_percent(before: Taken, after: Taken) -> dict[str, float]:
@@ -57,6 +62,12 @@ def cpu_percent(before: Taken, after: Taken) -> dict[str, float]:
     for pid, (role, now, _) in after.processes.items():
         seconds[role] += now - before.processes.get(pid, (role, 0.0, 0.0))[1]
     return {role: 100 * spent / (after.at - before.at) for role, spent in seconds.items()}
+
+
+def other_cpu_percent(before: Taken, after: Taken) -> float:
+    """Return how much of one core everything else on the machine took between two readings."""
+    spent = (after.machine_seconds - before.machine_seconds) / (after.at - before.at)
+    return max(0.0, 100 * spent - sum(cpu_percent(before, after).values()))
 
 
 def megabytes(reading: Taken) -> dict[str, float]:
