@@ -231,18 +231,19 @@ def delete(*names: str, settings: Settings | None = None) -> None:
 
 def delete_own(*, settings: Settings | None = None) -> list[str]:
     """Delete the topics that this process made for itself, and return their names. Raises ServiceUnavailable."""
-    return _delete_those(lambda owner: owner == Owner.this_process(lesson=owner.lesson), settings or load())
+    return _delete_those(lambda owner: owner == Owner.this_process(lesson=owner.lesson), settings)
 
 
 def delete_orphans(*, settings: Settings | None = None) -> list[str]:
     """Delete the topics of processes of this host that are gone, and return their names. Raises ServiceUnavailable."""
-    return _delete_those(Owner.is_gone, settings or load())
+    return _delete_those(Owner.is_gone, settings)
 
 
-def _delete_those(chosen: Callable[[Owner], bool], settings: Settings) -> list[str]:
+def _delete_those(chosen: Callable[[Owner], bool], settings: Settings | None) -> list[str]:
     full_names = [full_name for full_name, owner in topic_owners.owned().items() if chosen(owner)]
     if not full_names:
         return []
+    settings = settings or load()
     there = [name for name in list_names(settings=settings) if settings.named(name) in full_names]
     with suppress(NotFound):  # another notebook has just deleted one of them
         delete(*there, settings=settings)
