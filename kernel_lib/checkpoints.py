@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from kernel_lib import cluster
+from kernel_lib import cluster, flink_reader, job_graph
 from kernel_lib.dataflow import task_label
 from kernel_lib.errors import NotFound
 from kernel_lib.job import Job
+from kernel_lib.job_graph import Graph
 
 # A job that waits to be restarted is CREATED again.
 BROKEN = ("FAILED", "FAILING", "RESTARTING", "CREATED")
@@ -129,7 +130,8 @@ class CheckpointReader:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._labels: dict[str, str] = {}
+        self._flink = flink_reader.of(job.settings)
+        self._parameters: dict[str, str] = {}
         self._tasks: tuple[int, tuple[Spent, ...]] = (0, ())
         self._interval_ms: float | None = None
         self._base, self._last = Counts(), Counts()
@@ -138,14 +140,15 @@ class CheckpointReader:
     def __call__(self) -> Reading:
         """Return the checkpoints as they are now; raises ServiceUnavailable, and NotFound for an unknown job."""
         path = f"/jobs/{self.job.id}/checkpoints"
-        answer = cluster.get(self.job.settings, path)
+        answer = self._flink.get(path)
         if self._interval_ms is None:
-            self._interval_ms = float(cluster.get(self.job.settings, f"{path}/config")["interval"])
-        state = self.job.state()
+            self._interval_ms = float(self._flink.get(f"{path}/config")["interval"])
+        details = self._flink.details(self.job.id).body
+        state = details["state"]
         found = parsed(answer, state, self.job.failure() if state in BROKEN else "")
         newest = max((each.id for each in found.history if each.status == "completed"), default=0)
         if newest != self._tasks[0]:
-            self._tasks = (newest, self._ask_tasks(f"{path}/details/{newest}"))
+            self._tasks = (newest, self._ask_tasks(f"{path}/details/{newest}", job_graph.of(details)))
         history = tuple(replace(c, tasks=self._tasks[1]) if c.id == newest else c for c in found.history)
         restore = self._with_reason(found.restore) if found.restore else None
         counts = self._added(found.counts)
@@ -162,23 +165,28 @@ class CheckpointReader:
             self._restore = replace(restore, reason=self.job.failure())
         return self._restore
 
-    def _ask_tasks(self, path: str) -> tuple[Spent, ...]:
+    def _ask_tasks(self, path: str, graph: Graph) -> tuple[Spent, ...]:
         try:
-            return tuple(self._summaries(path))
+            return tuple(self._summaries(path, graph))
         except NotFound:  # Flink has dropped its details meanwhile
             return ()
 
-    def _summaries(self, path: str) -> Iterator[Spent]:
-        for vertex in cluster.get(self.job.settings, path)["tasks"]:
-            summary = cluster.get(self.job.settings, f"{path}/subtasks/{vertex}")["summary"]
+    def _summaries(self, path: str, graph: Graph) -> Iterator[Spent]:
+        took = {vertex: task["end_to_end_duration"] for vertex, task in self._flink.get(path)["tasks"].items()}
+        self._parameters = self._parameters or self.job.parameters()
+        names = {vertex.id: task_label(vertex.name, self._parameters) for vertex in graph.vertices}
+        for vertex in telling(took, graph):
+            summary = self._flink.get(f"{path}/subtasks/{vertex}")["summary"]
             if summary:
-                yield spent(self._label(vertex), summary)
+                yield spent(names.get(vertex, vertex), summary)
 
-    def _label(self, vertex: str) -> str:
-        if vertex not in self._labels:
-            parameters = self.job.parameters()
-            self._labels = {each.id: task_label(each.name, parameters) for each in self.job.graph().vertices}
-        return self._labels.get(vertex, vertex)
+
+def telling(took: Mapping[str, float], graph: Graph) -> list[str]:
+    """Return the tasks to ask for what their time went to: the slowest, and those that may wait for barriers."""
+    subtasks = {vertex.id: vertex.parallelism for vertex in graph.vertices}
+    inputs = {vertex: sum(subtasks[a] for a, b in graph.edges if b == vertex) for vertex in took}
+    slowest = max(took, key=lambda vertex: took[vertex], default=None)
+    return [vertex for vertex in took if vertex == slowest or inputs[vertex] > 1]
 
 
 def parsed(answer: Mapping[str, Any], state: str, reason: str) -> Reading:

@@ -56,7 +56,7 @@ def call(settings: Settings, method: str, path: str, body: Any = None) -> Any:
     """
     url = settings.flink_jobmanager_url
     try:
-        response = _client(url).request(method, path, json=body)
+        response = client(url).request(method, path, json=body)
     except httpx.TransportError as error:
         raise ServiceUnavailable("Flink", url, str(error) or type(error).__name__, REMEDY) from error
     if response.is_success:
@@ -77,8 +77,9 @@ def parameters(settings: Settings, job_id: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=8)
-def _client(url: str) -> httpx.Client:
-    # Kept, because pictures ask several times a second; a proxy is never between us and the cluster.
+def client(url: str) -> httpx.Client:
+    """Return the client of a JobManager's address: kept, because pictures ask several times a second."""
+    # A proxy is never between us and the cluster.
     return httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False)
 
 

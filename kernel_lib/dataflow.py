@@ -15,12 +15,13 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kernel_lib import cluster, jobs, task_metrics, topics
-from kernel_lib.job import Graph as JobPlan
-from kernel_lib.job import Job, Vertex
+from kernel_lib import cluster, flink_reader, jobs, task_metrics, topics
+from kernel_lib.job import Job
+from kernel_lib.job_graph import Graph as JobPlan
+from kernel_lib.job_graph import Vertex
 from kernel_lib.records import EVENT_TYPES
 from kernel_lib.settings import Settings, load
-from kernel_lib.task_metrics import CONTROL_SOURCE, Reading, Shares
+from kernel_lib.task_metrics import CONTROL_SOURCE, OFFSET, Finer, Reading, Shares
 
 READINGS = 4
 RESULTS = ("metrics", "processed-events", "alerts")
@@ -96,11 +97,13 @@ def per_second(
 
 
 class JobReader:
-    """Read one job: its tasks between the topics it reads and writes."""
+    """Read one job: its tasks between the topics it reads and writes, and with `loads` how they spend their time."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, loads: bool = True) -> None:
         self.job = job
-        self._read = task_metrics.of(job)
+        # Of a source that reads one topic, its records say enough.
+        offsets = Finer(OFFSET, self._readers_of_several)
+        self._read = task_metrics.Reader(job, offsets, each_subtask=loads)
         self._rates, self._read_rates = Rates(), Rates(from_zero=False)
         self._before: deque[Reading] = deque(maxlen=READINGS)
         self._parameters: dict[str, str] = {}
@@ -118,6 +121,9 @@ class JobReader:
         records = _counters(now)
         rates = self._rates.of(records, now=now.at) | self._rates_by_topic(now)
         return job_graph(now.graph, rates, self._parameters, self._reason(now.state), loads, records)
+
+    def _readers_of_several(self, plan: JobPlan) -> list[Vertex]:
+        return [source for source in plan.sources if len(read_topics(source.name, self._parameters)) > 1]
 
     def _rates_by_topic(self, now: Reading) -> dict[str, float]:
         """Return what each source that reads several topics reads of each of them."""
@@ -149,13 +155,9 @@ def read_offsets(reading: Reading, names: Mapping[str, str]) -> dict[str, float]
 
 
 def _counters(reading: Reading) -> dict[str, float]:
-    metrics = {"in": "numRecordsIn", "out": "numRecordsOut"}
-    totals = {
-        f"{vertex.id} {way}": reading.total(vertex.id, metric)
-        for vertex in reading.graph.vertices
-        for way, metric in metrics.items()
-    }
-    return {name: total for name, total in totals.items() if total is not None}
+    ways = {f"{vertex} in": counted.read for vertex, counted in reading.counted.items()}
+    ways |= {f"{vertex} out": counted.written for vertex, counted in reading.counted.items()}
+    return {name: total for name, total in ways.items() if total is not None}
 
 
 def job_graph(
@@ -205,7 +207,7 @@ class MeterReader:
 
     def __call__(self) -> dict[str, float]:
         """Return {} at first; raises NotFound and ServiceUnavailable."""
-        found = self._rates.of({name: float(end(name, self.settings)) for name in self.names})
+        found = self._rates.of(topics.ends(*self.names, settings=self.settings))
         if self._read_job is not None:
             graph = self._read_job()
             labels = {node.key: node.label for node in graph.nodes if node.kind != "topic"}
@@ -224,16 +226,11 @@ class PipelineReader:
         self._readers: dict[str, JobReader] = {}
 
     def __call__(self) -> Graph:
-        sizes = {name: float(end(name, self.settings)) for name in EVENT_TYPES}
-        running = jobs.running(settings=self.settings)
-        self._readers = {job.id: self._readers.get(job.id) or JobReader(job) for job in running}
+        sizes = topics.ends(*EVENT_TYPES, settings=self.settings)
+        running = jobs.ours(flink_reader.of(self.settings).jobs(live=True), self.settings)
+        self._readers = {job.id: self._readers.get(job.id) or JobReader(job, loads=False) for job in running}
         graphs = {job.name: self._readers[job.id]() for job in running}
         return pipeline_graph(self._topics.of(sizes), graphs, sizes)
-
-
-def end(topic: str, settings: Settings) -> int:
-    """Return how many records were ever written to a topic, those of open and aborted transactions too."""
-    return sum(high for _, high in topics.offsets(topic, committed=False, settings=settings).values())
 
 
 def pipeline_graph(

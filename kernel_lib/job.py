@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel_lib import cluster, job_notes, savepoints, slots, topic_ends
+from kernel_lib import cluster, job_graph, job_notes, savepoints, slots, topic_ends
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import ConfigurationError, JobFailed
 from kernel_lib.owners import Owner
@@ -39,25 +39,6 @@ class Failure:
 
     at: float
     reason: str
-
-
-@dataclass(frozen=True)
-class Vertex:
-    """A task of a running job, as Flink runs it; `status` is that of its subtasks taken together."""
-
-    id: str
-    name: str
-    parallelism: int
-    status: str
-    maximum_parallelism: int
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A job's tasks and the edges between them, as pairs of vertex ids in the direction of the data."""
-
-    vertices: tuple[Vertex, ...]
-    edges: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -188,14 +169,9 @@ class Job:
         details = [cluster.get(self.settings, f"/jobs/{self.id}/vertices/{vertex['id']}") for vertex in vertices]
         return sorted({subtask["taskmanager-id"] for each in details for subtask in each["subtasks"]})
 
-    def graph(self) -> Graph:
+    def graph(self) -> job_graph.Graph:
         """Return the job's tasks and the edges between them."""
-        answer = cluster.get(self.settings, f"/jobs/{self.id}")
-        vertices = (
-            Vertex(v["id"], v["name"], v["parallelism"], v["status"], v["maxParallelism"]) for v in answer["vertices"]
-        )
-        edges = ((i["id"], node["id"]) for node in answer["plan"]["nodes"] for i in node.get("inputs", []))
-        return Graph(tuple(vertices), tuple(edges))
+        return job_graph.of(cluster.get(self.settings, f"/jobs/{self.id}"))
 
     def positions(self, topic: str) -> dict[int, int]:
         """Return, by partition, the offset up to which the job's source has given the topic's records to the job.

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kernel_lib import cluster, slots
+from kernel_lib import flink_reader, job_graph
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import NotFound
 from kernel_lib.job import Failure, Job
@@ -64,16 +64,17 @@ class Reader:
         """Leave out what had ended so many `seconds` before a call."""
         self._seconds = seconds
         self._settings = settings or load()
+        self._flink = flink_reader.of(self._settings)
         self._known: dict[str, JobState] = {}
 
     def __call__(self) -> Reading:
-        now, overview = time.time(), cluster.get(self._settings, "/overview")
+        now, overview = time.time(), self._flink.get("/overview")
         self._known = {state.id: state for state in self._states(now)}
         found = sorted(self._known.values(), key=lambda state: state.started_at)
         return Reading(now, tuple(found), overview["slots-available"], overview["slots-total"])
 
     def _states(self, now: float) -> Iterator[JobState]:
-        for entry in cluster.jobs(self._settings):
+        for entry in self._flink.jobs():
             if entry["state"] in LIVE_STATES:
                 with suppress(NotFound):  # it has just ended and been forgotten
                     yield self._live(entry)
@@ -83,7 +84,8 @@ class Reader:
 
     def _live(self, entry: Mapping[str, Any]) -> JobState:
         job = Job(entry["jid"], entry["name"], self._settings)
-        taken, failures = slots.taken(self._settings, job.id), tuple(job.failures())
+        taken = job_graph.of(self._flink.details(job.id).body).slots
+        failures = tuple(self._flink.failures(job.id))
         return _state(entry, slots=taken, owner=self._owner(job), failures=failures)
 
     def _owner(self, job: Job) -> str:

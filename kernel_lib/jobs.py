@@ -17,7 +17,7 @@ import inspect
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -28,9 +28,7 @@ import cloudpickle
 from kernel_lib import cluster, control_topic, gateway, job_notes, slots, topics
 from kernel_lib.cluster import LIVE_STATES
 from kernel_lib.errors import JobFailed, NotFound
-from kernel_lib.job import Graph as Graph
 from kernel_lib.job import Job as Job
-from kernel_lib.job import Vertex as Vertex
 from kernel_lib.owners import Kind, Owner
 from kernel_lib.settings import Settings, load
 
@@ -109,8 +107,14 @@ def submit(
 def running(*, settings: Settings | None = None) -> list[Job]:
     """Return the live jobs of this namespace."""
     settings = settings or load()
-    entries = [entry for entry in cluster.jobs(settings, live=True) if _is_ours(entry, settings)]
-    return [Job(entry["jid"], _short(entry["name"], settings), settings) for entry in entries]
+    return ours(cluster.jobs(settings, live=True), settings)
+
+
+def ours(entries: Iterable[Mapping[str, Any]], settings: Settings) -> list[Job]:
+    """Return those of `cluster.jobs` that are of this namespace."""
+    return [
+        Job(entry["jid"], _short(entry["name"], settings), settings) for entry in entries if _is_ours(entry, settings)
+    ]
 
 
 def find(name: str, *, settings: Settings | None = None) -> Job:

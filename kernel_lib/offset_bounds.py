@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -36,12 +36,33 @@ def ask(
     Raises KafkaException, and WaitTimeout where no leader answers.
     """
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    places = [TopicPartition(full_name, number) for number in partitions]
+    low = _answer(admin, places, OffsetSpec.earliest(), level)  # type: ignore[no-untyped-call]
+    high = _answer(admin, places, OffsetSpec.latest(), level)  # type: ignore[no-untyped-call]
+    return {number: (low[full_name, number], high[full_name, number]) for number in partitions}
 
-    def attempt(spec: OffsetSpec) -> dict[int, int] | None:
-        wanted = {TopicPartition(full_name, number): spec for number in partitions}
+
+def ends(admin: AdminClient, partitions: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Return the sum of the offsets after the last records of topics (full names), of open transactions too.
+
+    Raises as `ask` does.
+    """
+    places = [TopicPartition(full_name, number) for full_name, numbers in partitions.items() for number in numbers]
+    level = IsolationLevel.READ_UNCOMMITTED
+    found = _answer(admin, places, OffsetSpec.latest(), level) if places else {}  # type: ignore[no-untyped-call]
+    return {name: sum(found[name, number] for number in numbers) for name, numbers in partitions.items()}
+
+
+def _answer(
+    admin: AdminClient, places: Sequence[TopicPartition], spec: OffsetSpec, level: IsolationLevel
+) -> dict[tuple[str, int], int]:
+    names = sorted({place.topic for place in places})
+
+    def attempt() -> dict[tuple[str, int], int] | None:
+        wanted = dict.fromkeys(places, spec)
         futures = admin.list_offsets(wanted, isolation_level=level, request_timeout=ATTEMPT_SECONDS)
         try:
-            found = {place.partition: future.result().offset for place, future in futures.items()}
+            found = {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
         except KafkaException as error:
             if error.args[0].code() not in _ELECTING:
                 raise
@@ -49,15 +70,11 @@ def ask(
         if found and min(found.values()) >= 0:  # some answers of a dead leader are negative, without an error
             return found
         # Without this, the client goes on asking the leaders that it knew, also when they are dead.
-        admin.list_topics(full_name, timeout=ANSWER_SECONDS)
+        for name in names:
+            admin.list_topics(name, timeout=ANSWER_SECONDS)
         return None
 
-    def answer(spec: OffsetSpec) -> dict[int, int]:
-        found = wait_until(lambda: attempt(spec), ELECTION_SECONDS, f"the leaders of {full_name}")
-        return found or {}
-
-    low, high = answer(OffsetSpec.earliest()), answer(OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    return {number: (low[number], high[number]) for number in partitions}
+    return wait_until(attempt, ELECTION_SECONDS, f"the leaders of {', '.join(names)}") or {}
 
 
 def starts(consumer: Consumer, full_name: str, bounds: Mapping[int, tuple[int, int]], since_ms: int) -> dict[int, int]:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kernel_lib import cluster, task_metrics
+from kernel_lib import cluster, flink_reader, job_graph, task_metrics
 from kernel_lib.errors import NotFound
-from kernel_lib.job import Job, Vertex
+from kernel_lib.job import Job
+from kernel_lib.job_graph import Vertex
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,14 @@ def read(job: Job, operator: str) -> Placement:
 
     Raises ServiceUnavailable, NotFound for an unknown job and for one without the operator.
     """
-    state = job.state()
-    if state not in cluster.LIVE_STATES:
+    flink = flink_reader.of(job.settings)
+    found = flink.details(job.id).body
+    if found["state"] not in cluster.LIVE_STATES:
         job = task_metrics.successor(job)
-        state = job.state()
-    vertices = job.graph().vertices
+        found = flink.details(job.id).body
+    vertices = job_graph.of(found).vertices
     if not vertices:  # it is not scheduled yet
-        return Placement(state, {})
+        return Placement(found["state"], {})
     vertex = task_of(operator, vertices)
     if vertex is None:
         raise NotFound(
@@ -42,7 +44,7 @@ def read(job: Job, operator: str) -> Placement:
             cause=f"its tasks are {', '.join(each.name for each in vertices)}",
             remedy="name a job that has one",
         )
-    return Placement(state, running(cluster.get(job.settings, f"/jobs/{job.id}/vertices/{vertex.id}")))
+    return Placement(found["state"], running(flink.get(f"/jobs/{job.id}/vertices/{vertex.id}")))
 
 
 def task_of(operator: str, vertices: tuple[Vertex, ...]) -> Vertex | None:

@@ -14,8 +14,11 @@ from typing import Any
 
 import httpx
 
+from kernel_lib import shared
 from kernel_lib.settings import Settings
 
+# The TaskManagers are all looked for in one answer of the JobManager.
+SHARED_SECONDS = 0.3
 TIMEOUT_SECONDS = 3.0
 _RPC_ADDRESS = re.compile(r"@([^/]+)")
 
@@ -82,13 +85,16 @@ def _elasticsearch(settings: Settings, name: str) -> str:
 def _http_reason(url: str, judge: Callable[[Any], str], login: tuple[str, str] | None = None) -> str:
     """Ask `url`; return why the service is not well, or an empty string."""
     try:
-        answer = _client().get(url, auth=login)
+        answer = _answers.of((url, login), lambda: _client().get(url, auth=login), since=shared.ago(SHARED_SECONDS))
         answer.raise_for_status()
     except httpx.HTTPStatusError as error:
         return f"{error.request.url.path} answered {error.response.status_code}"
     except httpx.TransportError as error:
         return f"{url} does not answer: {error or type(error).__name__}"
     return judge(answer.json())
+
+
+_answers = shared.Answers()
 
 
 @cache

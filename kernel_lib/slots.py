@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from kernel_lib import cluster, services
+from kernel_lib import cluster, job_graph, services
 from kernel_lib.errors import NoFreeSlots, WaitTimeout
 from kernel_lib.owners import Owner
 from kernel_lib.settings import Settings
@@ -25,7 +25,7 @@ def free(settings: Settings) -> int:
 
 def taken(settings: Settings, job_id: str) -> int:
     """Return how many slots a job takes: its widest task, because tasks share slots."""
-    return max((v["parallelism"] for v in cluster.get(settings, f"/jobs/{job_id}")["vertices"]), default=0)
+    return job_graph.of(cluster.get(settings, f"/jobs/{job_id}")).slots
 
 
 def holders(settings: Settings) -> list[str]:

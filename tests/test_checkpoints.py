@@ -8,6 +8,7 @@ import pytest
 from kernel_lib import checkpoints
 from kernel_lib.checkpoints import Checkpoint, CheckpointReader, Counts, Restore, Spent
 from kernel_lib.job import Job
+from kernel_lib.job_graph import Graph, Vertex
 from kernel_lib.settings import load
 
 COMPLETED: dict[str, Any] = {
@@ -100,3 +101,14 @@ def test_counts_go_on_where_a_lost_jobmanager_left_them() -> None:
     assert reader._added(Counts(10, 9, 1, 0)) == Counts(10, 9, 1, 0)
     assert reader._added(Counts(2, 2, 0, 1)) == Counts(12, 11, 1, 1)
     assert reader._added(Counts(3, 3, 0, 1)) == Counts(13, 12, 1, 1)
+
+
+def test_only_the_slowest_task_is_asked_and_those_where_barriers_meet() -> None:
+    names = {"source": 2, "control": 1, "count": 1, "map": 1, "write": 1}
+    vertices = tuple(Vertex(name, name, parallelism, "RUNNING", 120) for name, parallelism in names.items())
+    graph = Graph(vertices, (("source", "count"), ("count", "map"), ("map", "write")))
+    took = {"source": 4.0, "count": 5.0, "map": 6.0, "write": 90.0}
+    assert checkpoints.telling(took, graph) == ["count", "write"], "of one input there is one barrier"
+    joined = Graph(vertices, (("count", "map"), ("control", "map"), ("map", "write")))
+    assert checkpoints.telling(took, joined) == ["map", "write"]
+    assert checkpoints.telling({}, graph) == []

@@ -3,7 +3,8 @@ import pytest
 from kernel_lib import dataflow, task_metrics
 from kernel_lib.dataflow import Edge
 from kernel_lib.errors import ServiceUnavailable
-from kernel_lib.job import Graph, Job, Vertex
+from kernel_lib.job import Job
+from kernel_lib.job_graph import Graph, Vertex
 from kernel_lib.settings import Settings
 from kernel_lib.task_metrics import Reading
 
@@ -81,8 +82,8 @@ def test_of_a_topic_that_nobody_has_read_yet_nothing_is_read_and_its_first_recor
     rates = dataflow.Rates(2, from_zero=False)
     found = []
     for at, busy in enumerate([-1.0, 900.0, 960.0]):
-        values = {"a": {0: {name.format("t_silent", 0): -1.0, name.format("t_busy", 3): busy}}}
-        reading = Reading(at, "RUNNING", PLAN, values)
+        offsets = {name.format("t_silent", 0): -1.0, name.format("t_busy", 3): busy}
+        reading = Reading(at, "RUNNING", PLAN, finer={"a": offsets})
         found.append(rates.of(dataflow.read_offsets(reading, {"t_silent": "silent", "t_busy": "busy"}), now=at))
     assert found == [{}, {"a of silent unread": 0.0}, {"a of silent unread": 0.0, "a of busy 3": 60.0}]
 
@@ -120,9 +121,9 @@ def test_a_job_that_is_not_scheduled_yet_has_no_tasks_and_says_so(monkeypatch: p
 
 
 def test_a_job_that_waits_for_slots_since_its_start_has_no_arrows_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = Reading(0.0, "CREATED", Graph(PLAN.vertices, ()), {})
+    waiting = Reading(0.0, "CREATED", Graph(PLAN.vertices, ()))
     monkeypatch.setattr(Job, "parameters", lambda _: PARAMETERS)
-    monkeypatch.setattr(task_metrics, "of", lambda _: lambda: waiting)
+    monkeypatch.setattr(task_metrics, "Reader", lambda *_, **__: lambda: waiting)
     graph = dataflow.JobReader(Job("id", "own", NOBODY))()
     assert graph == dataflow.Graph((), (), "job own is CREATED: it waits for slots")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kernel_lib import placement
-from kernel_lib.job import Vertex
+from kernel_lib.job_graph import Vertex
 
 
 def subtask(number: int, status: str, taskmanager: str) -> dict[str, object]:

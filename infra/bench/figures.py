@@ -39,6 +39,10 @@ ORDER = (
     "pictures_cpu_percent",
     "memory_megabytes",
     "pipeline_cpu_percent",
+    "reading_requests",
+    "reading_p50_ms",
+    "reading_p95_ms",
+    "reading_jobmanager_percent",
     "idle_cpu_percent",
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.bench.figures import Figure, middle, quantile, runs
-from kernel_lib import controls, jobs, live, producer, task_metrics, topics
+from kernel_lib import controls, flink_reader, jobs, live, producer, task_metrics, topics
 from kernel_lib.settings import Settings
 from kernel_lib.timestamps import epoch_ms
 from kernel_lib.waiting import wait_until
@@ -93,7 +93,7 @@ def _window(settings: Settings, seconds: float, warm_up_seconds: float) -> Figur
 def _metrics(settings: Settings, seconds: float, warm_up_seconds: float) -> Figure:
     options: dict[str, Any] = {"out_of_orderness_seconds": OUT_OF_ORDERNESS_SECONDS, "passed": ""}
     job = jobs.submit("count_events", settings=settings, **options).wait_running()
-    read, begins = task_metrics.of(job), time.time() + warm_up_seconds
+    read, begins = task_metrics.Reader(job, task_metrics.WATERMARKS), time.time() + warm_up_seconds
     ages: list[float] = []
 
     def over() -> bool:
@@ -106,7 +106,7 @@ def _metrics(settings: Settings, seconds: float, warm_up_seconds: float) -> Figu
     job.cancel()
     conditions = (
         f"age of the watermark that Flink's metrics show, bound taken off, {_conditions('this process')}, "
-        f"{len(ages):,} looks; a reading is shared for {task_metrics.READ_AGAIN_SECONDS * 1000:.0f} ms"
+        f"{len(ages):,} looks; a reading is shared for {flink_reader.FRESH_SECONDS * 1000:.0f} ms"
     )
     return Figure("metrics_age_p95_ms", quantile(ages, 0.95), "< 1,000", conditions)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from infra.bench import ingest
+from infra.bench import ingest, reading
 from infra.bench.figures import Figure
 from infra.bench.latency import let_run
 from infra.layout import Layout
@@ -32,6 +32,7 @@ def pipeline_at_work(where: Layout, settings: Settings, *, seconds: float, warm_
     let_run(time.time() + warm_up_seconds)
     senders = [psutil.Process(each.pid) for each in producer.running(pipeline.NAME)]
     percent = _cpu_percent([*processes(where), *senders], seconds)
+    yield from reading.measure(settings, seconds=seconds)
     pipeline.stop(settings=settings)
     topics.delete(*topics.list_names(settings=settings), settings=settings)
     conditions = f"of one core, services and producers over {seconds:.0f} s; {words}, parallelism 1"

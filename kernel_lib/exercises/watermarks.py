@@ -136,7 +136,7 @@ def _silence(shop: Producer, job: Job, settings: Settings) -> Seen:
         silent_at = time.time()
         ends = [int(silent_at) + 2 + n for n in range(JUDGED_WINDOWS)]
         written = _written(results, past=ends[-1])
-    watermark_ms = task_metrics.of(job)().watermark_ms
+    watermark_ms = task_metrics.Reader(job, task_metrics.WATERMARKS)().watermark_ms
     book = window_counts.compared(shop, window=WINDOW, settings=settings)
     return Seen(
         partition=partition,

@@ -22,7 +22,8 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
 from kernel_lib import dataflow, live, task_metrics
 from kernel_lib.cluster import state_words
-from kernel_lib.job import Graph, Job
+from kernel_lib.job import Job
+from kernel_lib.job_graph import Graph
 from kernel_lib.plots import look
 from kernel_lib.plots.view import View, first_reason, no_data_since, stale_because
 from kernel_lib.task_metrics import Reading, Shares
@@ -130,7 +131,8 @@ class Backpressure(View):
 
     def __init__(self, job: Job, *, name: str = "backpressure") -> None:
         self.job = job
-        self.poller: live.Poller[Reading] = live.Poller(task_metrics.of(job), every_seconds=READ_SECONDS)
+        read = task_metrics.Reader(job, each_subtask=True)
+        self.poller: live.Poller[Reading] = live.Poller(read, every_seconds=READ_SECONDS)
         self._parameters: live.Poller[dict[str, str]] = live.Poller(job.parameters, every_seconds=30)
         self._samples: deque[Sample] = deque(maxlen=int(SECONDS_SHOWN / READ_SECONDS) + 2)
         self._last: Reading | None = None

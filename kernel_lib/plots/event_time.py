@@ -180,7 +180,8 @@ class EventTime(View):
         name: str = "event time",
     ) -> None:
         self.tail = tail
-        self.poller: live.Poller[Reading] = live.Poller(task_metrics.of(job), every_seconds=READ_SECONDS)
+        read = task_metrics.Reader(job, task_metrics.WATERMARKS, task_metrics.PARTITION_WATERMARKS)
+        self.poller: live.Poller[Reading] = live.Poller(read, every_seconds=READ_SECONDS)
         self._because = because or (lambda: "no event arrives")
         self._progress: deque[Progress] = deque(maxlen=int(SECONDS_SHOWN / READ_SECONDS * 1.2))
         self._points: deque[Point] = deque(maxlen=MOST_POINTS)

@@ -19,12 +19,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from bokeh.models import ColumnDataSource
 
-from kernel_lib import live
+from kernel_lib import flink_reader, live
 from kernel_lib.job import Failure, Job
 from kernel_lib.plots import latency, look
 from kernel_lib.plots.latency import Result
@@ -137,7 +138,7 @@ class Recovery(View):
 
     def __init__(self, tail: live.TopicTail, job: Job, *, name: str = "recovery") -> None:
         self.tail = tail
-        self.poller = live.Poller(job.failures, every_seconds=1.0)
+        self.poller = live.Poller(partial(flink_reader.of(job.settings).failures, job.id), every_seconds=1.0)
         self._results: deque[Result] = deque(maxlen=MOST_RESULTS)
         self._since = time.time()
         self._failures: Sequence[Failure] = ()

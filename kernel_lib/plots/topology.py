@@ -260,4 +260,4 @@ class Pipeline(Topology):
 
     def __init__(self, *, settings: Settings | None = None, name: str = "pipeline") -> None:
         read = dataflow.PipelineReader(settings)
-        super().__init__(read, title="The pipeline, records per second", name=name, every_seconds=2.0)
+        super().__init__(read, title="The pipeline, records per second", name=name)

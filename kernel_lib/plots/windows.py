@@ -136,7 +136,8 @@ class Windows(View):
         name: str = "windows",
     ) -> None:
         self.events, self.results = events, results
-        self.poller: live.Poller[Reading] = live.Poller(task_metrics.of(job), every_seconds=READ_SECONDS)
+        read = task_metrics.Reader(job, task_metrics.WATERMARKS)
+        self.poller: live.Poller[Reading] = live.Poller(read, every_seconds=READ_SECONDS)
         self.boxes = Boxes(window_seconds * 1000)
         self._because = because or (lambda: "no event arrives")
         self.clocks = ColumnDataSource({"now": [], "watermark": []})

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kernel_lib.job import Graph, Vertex
+from kernel_lib.job_graph import Graph, Vertex
 from kernel_lib.plots import backpressure
 from kernel_lib.plots.backpressure import Sample, Verdict
 from kernel_lib.task_metrics import Shares

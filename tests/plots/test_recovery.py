@@ -5,11 +5,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from kernel_lib.errors import ServiceUnavailable
-from kernel_lib.job import Failure
+from kernel_lib.job import Failure, Job
 from kernel_lib.kafka_client import Record
 from kernel_lib.plots import Recovery, recovery
 from kernel_lib.plots.recovery import Outage
+from kernel_lib.settings import Settings
 from kernel_lib.waiting import wait_until
 
 STEADY = np.arange(0, 30, 0.1)
@@ -93,15 +93,13 @@ def results(now: float) -> list[Record]:
 
 
 def test_results_that_come_say_nothing_of_failures_that_nobody_can_ask_for() -> None:
-    def failures() -> list[Failure]:
-        raise ServiceUnavailable("Flink", "127.0.0.1:1", "connection refused")
-
     tail = SimpleNamespace(
         topic="results", problem="", last_record_at=time.time(), poll=lambda: results(time.time()), stop=int
     )
-    shown = Recovery(cast(Any, tail), cast(Any, SimpleNamespace(failures=failures)))
+    away = Settings(kafka_bootstrap_servers="", flink_jobmanager_url="http://127.0.0.1:1", elasticsearch_url="")
+    shown = Recovery(cast(Any, tail), Job("1", "count_events", away))
     try:
-        wait_until(lambda: "is not known because Flink at 127.0.0.1:1" in shown.text, 10, "the reason")
+        wait_until(lambda: "is not known because Flink at http://127.0.0.1:1" in shown.text, 10, "the reason")
         assert "no data" in shown.widget.children[0].value
     finally:
         shown.close()

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from kernel_lib import dataflow, job, live
+from kernel_lib import dataflow, job_graph, live
 from kernel_lib.errors import ServiceUnavailable
 from kernel_lib.kafka_client import Record
 from kernel_lib.ledger import Figures
@@ -27,12 +27,14 @@ from kernel_lib.plots import (
     Windows,
 )
 from kernel_lib.services import ServiceStatus
+from kernel_lib.settings import Settings
 from kernel_lib.task_metrics import Reading
 from kernel_lib.waiting import wait_until
 
 Read = Callable[[], Any]
 FIGURES = Figures("results", 1, 1, 0, 0, 0, 1, 0, 0, 0, 0)
-READING = Reading(0, "RUNNING", job.Graph((), ()), {})
+READING = Reading(0, "RUNNING", job_graph.Graph((), ()))
+NOBODY = Settings(kafka_bootstrap_servers="", flink_jobmanager_url="http://127.0.0.1:1", elasticsearch_url="")
 
 
 class OfBooks(Guarantees):
@@ -47,7 +49,7 @@ def book(read: Read) -> Any:
 
 
 def a_job(read: Read) -> Any:
-    return SimpleNamespace(name="count_events", id=str(id(read)), parameters=dict, failures=read)
+    return SimpleNamespace(name="count_events", id=str(id(read)), parameters=dict, settings=NOBODY)
 
 
 def tail() -> Any:

@@ -187,11 +187,11 @@ def test_an_ended_job_writes_no_savepoint_and_is_not_rescaled(settings: Settings
 def test_a_taskmanager_that_freezes_does_not_stop_the_metrics_of_the_others_for_long(settings: Settings) -> None:
     """Fails when Flink waits its ten minutes for the answer of the frozen one."""
     job = submit(settings).wait_running()
-    read, source = task_metrics.of(job), job.graph().vertices[0].id
+    read, source = task_metrics.Reader(job), job.graph().vertices[0].id
     [other] = {"flink-taskmanager-1", "flink-taskmanager-2"} - set(job.taskmanagers())
 
     def idle_ms() -> float:
-        return read().total(source, task_metrics.IDLE) or 0.0
+        return read().spent[source][0].idle
 
     services.pause(other, settings=settings)
     try:

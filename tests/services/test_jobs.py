@@ -313,9 +313,8 @@ def test_a_job_shows_its_tasks_their_edges_and_what_they_counted(settings: Setti
     assert {end for edge in graph.edges for end in edge} == {vertex.id for vertex in graph.vertices}
     [first] = [vertex for vertex in graph.vertices if vertex.id not in {end for _, end in graph.edges}]
     assert first.name.startswith("Source: ")
-    read = task_metrics.of(job)
-    wait_until(lambda: read().total(function.id, "numRecordsOut") == 10, 20, "ten events to be counted")
-    assert read().total(function.id, "numRecordsIn") == 10
+    read = task_metrics.Reader(job)
+    wait_until(lambda: read().counted[function.id] == (10, 10), 20, "ten events to be counted")
 
 
 @pytest.mark.usefixtures("two_topics")

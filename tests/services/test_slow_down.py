@@ -35,7 +35,7 @@ def found(settings: Settings) -> list[str]:
 
 def blamed(job: Job) -> tuple[str, bool]:
     """Return the step that slowed the job down over two seconds, "" if none, and whether it held back the source."""
-    read = task_metrics.of(job)
+    read = task_metrics.Reader(job, each_subtask=True)
     before = read()
     now = wait_until(lambda: (later := read()).at > before.at + 2 and later, 30, "another reading")
     assert now

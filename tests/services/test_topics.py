@@ -99,6 +99,18 @@ def test_an_existing_topic_with_another_number_of_partitions_is_left_and_named(s
     assert len(topics.describe(topic, settings=settings).partitions) == 2
 
 
+def test_one_question_tells_how_many_records_were_ever_written_to_several_topics(
+    settings: Settings, topic: str
+) -> None:
+    topics.create("notes", partitions=3, settings=settings)
+    topics.write(topic, b"one", b"two", settings=settings)
+    topics.write("notes", b"three", settings=settings)
+    assert topics.ends(topic, "notes", settings=settings) == {topic: 2, "notes": 1}
+    assert topics.ends(settings=settings) == {}
+    with pytest.raises(NotFound, match="leters'"):
+        topics.ends(topic, "leters", settings=settings)
+
+
 def test_only_topics_of_the_namespace_are_seen(settings: Settings, topic: str) -> None:
     assert topics.list_names(settings=settings) == [topic]
     assert not topics.exists(topic, settings=load(namespace=settings.namespace + "x"))
