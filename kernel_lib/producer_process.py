@@ -190,6 +190,7 @@ class Sender:
         self._deadline = self._deadline or time.monotonic() + seconds
 
     def _apply(self, change: Change) -> None:
+        self._catch_up()
         if change.burst_seconds is not None:
             if self._burst_ends == math.inf:
                 self._rate_after_burst = self._log.last.events_per_second
@@ -200,10 +201,17 @@ class Sender:
 
     def _follow_the_clock(self) -> None:
         if time.monotonic() > self._burst_ends:
+            self._catch_up()
             self._burst_ends = math.inf
             self._note(msgspec.structs.replace(self._as_of_now(), events_per_second=self._rate_after_burst))
         elif self._now_ms() > self._log.last.ends_ms:
             self._note(self._as_of_now())
+
+    def _catch_up(self) -> None:
+        """Send what is due before other knobs hold, without waiting for the tick."""
+        if not self._more_is_due:
+            self._next_tick = 0.0
+            self._send_due()
 
     def _as_of_now(self) -> Knobs:
         return msgspec.structs.replace(self._log.last, index=self._numbered, at_ms=self._now_ms())
