@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ class Run:
         folder = _home() / run
         folder.mkdir(parents=True)
         for old in sorted(path for path in _home().iterdir() if path.is_dir())[:-KEPT_RUNS]:
-            if time.time() - old.stat().st_mtime > KEPT_SECONDS and not cls(old).alive:
-                shutil.rmtree(old, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another producer that starts now has just removed it
+                if time.time() - old.stat().st_mtime > KEPT_SECONDS and not cls(old).alive:
+                    shutil.rmtree(old, ignore_errors=True)
         return cls(folder)
 
     @property

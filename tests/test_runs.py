@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,15 @@ def test_of_runs_of_more_than_an_hour_ago_only_the_latest_are_kept(run: Run) -> 
         os.utime(old.folder, (0, 0))
     assert len(list(run.folder.parent.iterdir())) == runs.KEPT_RUNS + 1  # the first is of a moment ago
     assert run.folder.exists()
+
+
+def test_producers_that_start_side_by_side_remove_the_same_old_runs(run: Run) -> None:
+    """Fails when one of them looks at a run that another one has just removed."""
+    for number in range(200):
+        folder = run.folder.parent / f"s{number:03}"
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    with ThreadPoolExecutor(8) as side_by_side:
+        begun = list(side_by_side.map(Run.create, [f"t{number}" for number in range(8)]))
+    assert all(each.folder.exists() for each in begun)
+    assert not (run.folder.parent / "s000").exists()
