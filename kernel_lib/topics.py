@@ -12,7 +12,7 @@ Names are the short ones (`user-events`): the namespace of the settings is put b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -101,8 +101,8 @@ def create(
     spec = TopicSpec(name, compacted, append_time, usual if partitions is None else partitions)
     creation = _create([spec], config or {}, settings)[0]
     full_name = settings.named(name)
-    if owner == "kernel" and (creation.created or full_name in topic_owners.owned()):
-        topic_owners.note(full_name, Owner.this_process())
+    if owner == "kernel" and (creation.created or full_name in topic_owners.owned(settings)):
+        topic_owners.note(full_name, Owner.this_process(), settings)
     return creation
 
 
@@ -255,13 +255,17 @@ def delete_orphans(*, settings: Settings | None = None) -> list[str]:
 
 
 def _delete_those(chosen: Callable[[Owner], bool], settings: Settings | None) -> list[str]:
-    full_names = [full_name for full_name, owner in topic_owners.owned().items() if chosen(owner)]
-    if not full_names:
+    if not topic_owners.any_noted():
         return []
     settings = settings or load()
+    full_names = [full_name for full_name, owner in topic_owners.owned(settings).items() if chosen(owner)]
+    if not full_names:
+        return []
     there = [name for name in list_names(settings=settings) if settings.named(name) in full_names]
-    with suppress(NotFound):  # another notebook has just deleted one of them
+    try:
         delete(*there, settings=settings)
+    except NotFound:  # another notebook has just deleted one of them; the rest goes the next time
+        return []
     topic_owners.forget(name for name in full_names if name.startswith(settings.named("")))
     return there
 

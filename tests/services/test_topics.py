@@ -121,27 +121,41 @@ def test_a_topic_of_a_notebook_ends_with_it_and_others_stay(settings: Settings, 
     for name in ("mine", "left"):
         topics.create(name, partitions=1, owner="kernel", settings=settings)
     ended = Owner("kernel", socket.gethostname(), os.getpid(), "1.00")
-    topic_owners.note(settings.named("left"), ended)
+    topic_owners.note(settings.named("left"), ended, settings)
     assert topics.delete_orphans(settings=settings) == ["left"]
     assert topics.list_names(settings=settings) == [topic, "mine"]
     topics.create(topic, owner="kernel", settings=settings)  # it was there, without an owner
     assert topics.delete_own(settings=settings) == ["mine"]
     assert topics.list_names(settings=settings) == [topic]
-    assert not [name for name in topic_owners.owned() if name.startswith(settings.namespace)]
+    assert not [name for name in topic_owners.owned(settings) if name.startswith(settings.namespace)]
 
 
 def test_a_topic_that_somebody_else_deleted_is_no_orphan_any_more(settings: Settings) -> None:
     """Fails when its note stays, and raises NotFound at each look."""
     gone = settings.named("gone")
-    topic_owners.note(gone, Owner("kernel", socket.gethostname(), os.getpid(), "1.00"))
+    topic_owners.note(gone, Owner("kernel", socket.gethostname(), os.getpid(), "1.00"), settings)
     assert topics.delete_orphans(settings=settings) == []
-    assert gone not in topic_owners.owned()
+    assert gone not in topic_owners.owned(settings)
+
+
+def test_when_another_notebook_was_faster_the_rest_of_what_was_left_goes_the_next_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when the notes are forgotten although nothing was deleted: the topics would stay for ever."""
+    ended = Owner("kernel", socket.gethostname(), os.getpid(), "1.00")
+    for name in ("first", "second"):
+        topic_owners.note(settings.named(name), ended, settings)
+    topics.create("second", partitions=1, settings=settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(topics, "list_names", lambda **_: ["first", "second"])  # as they were a moment ago
+        assert topics.delete_orphans(settings=settings) == []
+    assert topics.delete_orphans(settings=settings) == ["second"]
 
 
 def test_a_notebook_that_begins_again_takes_its_topic_over(settings: Settings) -> None:
     """Fails when the topic of a kernel that was restarted is deleted under the next one."""
     topics.create("again", partitions=1, owner="kernel", settings=settings)
-    topic_owners.note(settings.named("again"), Owner("kernel", socket.gethostname(), os.getpid(), "1.00"))
+    topic_owners.note(settings.named("again"), Owner("kernel", socket.gethostname(), os.getpid(), "1.00"), settings)
     topics.create("again", partitions=1, owner="kernel", settings=settings)
     assert topics.delete_orphans(settings=settings) == []
 
